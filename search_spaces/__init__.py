@@ -1,0 +1,38 @@
+"""What may vary: the domains of hyperparameters and the spaces they make up."""
+
+from search_spaces.domains import (
+    Choice,
+    Constant,
+    Domain,
+    Grid,
+    Int,
+    LogInt,
+    LogUniform,
+    Scalar,
+    Uniform,
+    When,
+)
+from search_spaces.errors import SpaceError, nearest
+from search_spaces.loader import load_space, read_yaml, shipped_spaces
+from search_spaces.space import Config, Parameter, Space
+
+__all__ = [
+    "Choice",
+    "Config",
+    "Constant",
+    "Domain",
+    "Grid",
+    "Int",
+    "LogInt",
+    "LogUniform",
+    "Parameter",
+    "Scalar",
+    "Space",
+    "SpaceError",
+    "Uniform",
+    "When",
+    "load_space",
+    "nearest",
+    "read_yaml",
+    "shipped_spaces",
+]
