@@ -1,0 +1,133 @@
+"""What one training run is made of: frozen, checked settings, each part beside its defaults."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+from pydantic_core import InitErrorDetails, PydanticCustomError
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class DataConfig(_Part):
+    """Which data, and the fractions of it held out; `seed` fixes the split, apart from the training seed."""
+
+    name: str = "digits"
+    validation: Annotated[float, Field(gt=0, lt=1)] = 0.2
+    test: Annotated[float, Field(gt=0, lt=1)] = 0.2
+    seed: Annotated[int, Field(ge=0)] = 0
+
+    @field_validator("test")
+    @classmethod
+    def _leaves_training_images(cls, test: float, info: ValidationInfo) -> float:
+        validation = info.data.get("validation", 0.0)
+        if validation + test >= 1:
+            raise ValueError(f"`validation + test < 1` must hold, but got {validation} + {test}")
+        return test
+
+
+class AugmentConfig(_Part):
+    """Random changes to training images; the defaults of 0 switch each of them off.
+
+    rotate: largest angle either way, in degrees. shift: largest move either way, as a fraction of the side.
+    flip: probability of a left-right mirror. crop: pixels of reflected border before a random crop to size.
+    """
+
+    rotate: Annotated[float, Field(ge=0, le=180)] = 0.0
+    shift: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    flip: Annotated[float, Field(ge=0, le=1)] = 0.0
+    crop: Annotated[int, Field(ge=0)] = 0
+
+
+class ModelConfig(_Part):
+    """A builder's name: mlp, resnet or "package.module:Callable". Every other key is an argument of it."""
+
+    model_config = ConfigDict(extra="allow")
+
+    name: str = "resnet"
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """The keyword arguments of the builder."""
+        return dict(self.model_extra or {})
+
+
+class OptimizerConfig(_Part):
+    """`momentum` is for sgd (Nesterov's) and rmsprop; adam keeps its own two averages and ignores it."""
+
+    name: Literal["sgd", "adam", "rmsprop"] = "sgd"
+    lr: Annotated[float, Field(gt=0)] = 0.05
+    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
+    weight_decay: Annotated[float, Field(ge=0)] = 5e-4
+
+
+class ScheduleConfig(_Part):
+    """The learning rate over time. `step_size` and `warmup` are epochs; step alone has `gamma`, `step_size`."""
+
+    name: Literal["constant", "step", "cosine"] = "cosine"
+    step_size: Annotated[int, Field(ge=1)] = 10
+    gamma: Annotated[float, Field(gt=0, le=1)] = 0.3
+    warmup: Annotated[int, Field(ge=0)] = 0
+
+
+class StoppingConfig(_Part):
+    """Stop after `patience` epochs in which the validation loss did not fall by more than `min_delta`."""
+
+    patience: Annotated[int | None, Field(ge=1)] = None
+    min_delta: Annotated[float, Field(ge=0)] = 0.0
+
+
+class TrainConfig(_Part):
+    """One training run. `batch_size` is the global batch, however many workers share it."""
+
+    data: DataConfig = DataConfig()
+    augment: AugmentConfig = AugmentConfig()
+    model: ModelConfig = ModelConfig()
+    epochs: Annotated[int, Field(ge=1)] = 27
+    batch_size: Annotated[int, Field(ge=2)] = 64
+    seed: Annotated[int, Field(ge=0)] = 0
+    optimizer: OptimizerConfig = OptimizerConfig()
+    schedule: ScheduleConfig = ScheduleConfig()
+    stopping: StoppingConfig = StoppingConfig()
+
+    @field_validator("schedule")
+    @classmethod
+    def _warmup_ends(cls, schedule: ScheduleConfig, info: ValidationInfo) -> ScheduleConfig:
+        epochs = info.data.get("epochs")
+        if epochs is not None and schedule.warmup >= epochs:
+            raise ValueError(f"`warmup < epochs` must hold, but got {schedule.warmup} and {epochs}")
+        return schedule
+
+    @classmethod
+    def of(cls, base: Mapping[str, Any], overrides: Mapping[str, Any] | None = None) -> Self:
+        """The nested `base` with flat dotted `overrides` ({"optimizer.lr": 0.1}) laid over it.
+
+        Raises pydantic's ValidationError, in which each error's `loc` is the key's path.
+        """
+        merged = _mutable(base)
+        for key, value in (overrides or {}).items():
+            _lay_over(merged, key, value)
+        return cls.model_validate(merged)
+
+
+def _mutable(tree: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: _mutable(value) if isinstance(value, Mapping) else value for key, value in tree.items()}
+
+
+def _lay_over(tree: dict[str, Any], key: str, value: Any) -> None:
+    *sections, last = path = key.split(".")
+    for section in sections:
+        tree = tree.setdefault(section, {})
+        if not isinstance(tree, dict):
+            raise _no_section(tuple(path), section, value)
+    tree[last] = value
+
+
+def _no_section(path: tuple[str, ...], section: str, value: Any) -> ValidationError:
+    reason = PydanticCustomError("no_section", "`{section}` is a value and has no keys", {"section": section})
+    error = InitErrorDetails(type=reason, loc=path, input=value)
+    return ValidationError.from_exception_data("TrainConfig", [error])
