@@ -6,7 +6,6 @@ import os
 import pickle
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import torch
 
@@ -40,20 +39,12 @@ def _sync_folder(folder: Path) -> None:
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:
-    """The saved dict, its tensors on the CPU. Raises FileNotFoundError, or CheckpointError if it is damaged."""
+    """The saved dict, its tensors on the CPU. Raises FileNotFoundError, or CheckpointError if damaged."""
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise
-    except (
-        RuntimeError,
-        EOFError,
-        OSError,
-        ValueError,
-        KeyError,
-        BadZipFile,
-        pickle.UnpicklingError,
-    ) as error:
+    except (RuntimeError, EOFError, OSError, LookupError, ValueError, pickle.UnpicklingError) as error:
         raise CheckpointError(f"{path} is not a whole checkpoint: {error}") from error
     if not isinstance(state, dict):
         raise CheckpointError(f"{path} is not a checkpoint, but a {type(state).__name__}")

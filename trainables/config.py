@@ -66,7 +66,7 @@ class OptimizerConfig(_Part):
 
 
 class ScheduleConfig(_Part):
-    """The learning rate over time. `step_size` and `warmup` are epochs; step alone has `gamma`, `step_size`."""
+    """The learning rate over time. `step_size` and `warmup` are epochs; `gamma` is step's factor."""
 
     name: Literal["constant", "step", "cosine"] = "cosine"
     step_size: Annotated[int, Field(ge=1)] = 10

@@ -8,7 +8,6 @@ from collections import OrderedDict
 from collections.abc import Callable
 from math import prod
 
-import torch
 from torch import Tensor, nn
 
 from trainables.config import ModelConfig
@@ -36,17 +35,16 @@ class Normalize(nn.Module):
 
 
 class Residual(nn.Module):
-    """Two 3x3 convolutions beside a shortcut (He et al. 2016, arXiv:1512.03385), halving the side if `stride` is 2."""
+    """Two 3x3 convolutions beside a shortcut (He et al., arXiv:1512.03385); a `stride` of 2 halves the side."""
 
     def __init__(self, inputs: int, outputs: int, stride: int) -> None:
         super().__init__()
         self.body = nn.Sequential(
             *_convolution(inputs, outputs, stride), nn.ReLU(), *_convolution(outputs, outputs, 1)
         )
-        same = inputs == outputs and stride == 1
-        self.shortcut = (
-            nn.Identity() if same else nn.Sequential(*_convolution(inputs, outputs, stride, size=1))
-        )
+        self.shortcut: nn.Module = nn.Identity()
+        if inputs != outputs or stride != 1:
+            self.shortcut = nn.Sequential(*_convolution(inputs, outputs, stride, size=1))
         self.activation = nn.ReLU()
 
     def forward(self, x: Tensor) -> Tensor:
@@ -80,12 +78,8 @@ def mlp(
     layers: list[nn.Module] = [nn.Flatten()]
     inputs = prod(input_shape)
     for _ in range(depth):
-        layers += [
-            nn.Linear(inputs, width, bias=False),
-            nn.BatchNorm1d(width),
-            nn.ReLU(),
-            nn.Dropout(dropout),
-        ]
+        layers += [nn.Linear(inputs, width, bias=False), nn.BatchNorm1d(width), nn.ReLU()]
+        layers.append(nn.Dropout(dropout))
         inputs = width
     return nn.Sequential(*layers, nn.Linear(inputs, classes))
 
@@ -94,13 +88,13 @@ BUILDERS: dict[str, Builder] = {"mlp": mlp, "resnet": resnet}
 
 
 def build_model(config: ModelConfig, data: Dataset) -> nn.Module:
-    """The model with the data's normalisation as its first layer, so that it takes raw images. Raises ModelError."""
+    """The model, with normalisation as its first layer: it takes images in [0, 1]. Raises ModelError."""
     network = find_builder(config)(data.input_shape, data.num_classes, **config.arguments)
     return nn.Sequential(OrderedDict(normalize=Normalize(data.mean, data.std), network=network))
 
 
 def find_builder(config: ModelConfig) -> Builder:
-    """The builder that `config` names, after checking the arguments against its signature. Raises ModelError."""
+    """The builder that `config` names, if its signature takes the arguments. Raises ModelError."""
     builder = BUILDERS.get(config.name) or _imported(config.name)
     signature = inspect.signature(builder)
     try:

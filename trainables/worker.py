@@ -1,4 +1,4 @@
-"""One rank of one trial after another: the process stays warm, and nothing but loaded data outlives a trial."""
+"""One rank of one trial after another: the process stays warm, and only loaded data outlives a trial."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Worker:
         self._path: Path | None = None
 
     def begin(self, config: dict[str, Any], folder: str | None) -> None:
-        """Leaves the trial before and starts that of `config`, going on from the folder's checkpoint if it has one.
+        """Leaves the trial before and starts that of `config`, from the folder's checkpoint if it has one.
 
         Only rank 0 reads and writes the folder. Raises CheckpointError for a damaged one or another config's.
         """
@@ -77,7 +77,7 @@ class Worker:
 
 
 def _checked(saved: dict[str, Any], config: TrainConfig, path: Path | None) -> dict[str, Any]:
-    """The trainer's state, if it is of this config; `epochs` alone may differ, as a trial may be prolonged."""
+    """The trainer's state, if it is of this config; only `epochs` may differ: a trial may be prolonged."""
     if saved.get("version") != _VERSION:
         raise CheckpointError(f"{path} has version {saved.get('version')}, but this program reads {_VERSION}")
     ours, theirs = config.model_dump(mode="json"), dict(saved["config"])

@@ -1,7 +1,7 @@
 """Data parallelism: who the workers of a trial are, and the sums they make together.
 
-Gradients are summed explicitly as one flat tensor: a short last batch, of which ranks get unequal shares or none,
-then needs no special case, and the weighted sum is the gradient of the global batch.
+Gradients are summed explicitly as one flat tensor: a short last batch, of which ranks get unequal shares or
+none, then needs no special case, and the weighted sum is the gradient of the global batch.
 """
 
 from __future__ import annotations
@@ -124,7 +124,6 @@ def _all_sum_flat(tensors: list[Tensor], scale: float) -> None:
         return
     flat = torch.cat([tensor.reshape(-1) for tensor in tensors])
     dist.all_reduce(flat)
-    for tensor, total in zip(
-        tensors, flat.mul_(scale).split([tensor.numel() for tensor in tensors]), strict=True
-    ):
+    totals = torch.split_with_sizes(flat.mul_(scale), [tensor.numel() for tensor in tensors])
+    for tensor, total in zip(tensors, totals, strict=True):
         tensor.copy_(total.view_as(tensor))
