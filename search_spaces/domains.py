@@ -198,9 +198,7 @@ class _Continuum(Domain):
         raise SpaceError(f"must have finitely many values (use Grid), but got {self}")
 
     def contains(self, value: object) -> bool:
-        return (
-            isinstance(value, int | float) and not isinstance(value, bool) and self.low <= value <= self.high
-        )
+        return isinstance(value, int | float) and not isinstance(value, bool) and self.low <= value <= self.high
 
     def spec(self) -> list[Scalar]:
         return [self.low, self.high]
@@ -269,9 +267,7 @@ class When:
             raise SpaceError(f"`domain` must be a plain domain such as Uniform, but got {self.domain!r}")
         if not isinstance(self.conditions, Mapping) or not self.conditions:
             raise SpaceError(f"`conditions` must name a parameter and its value, but got {self.conditions!r}")
-        conditions = {
-            name: _as_tuple("conditions", _several(value)) for name, value in self.conditions.items()
-        }
+        conditions = {name: _as_tuple("conditions", _several(value)) for name, value in self.conditions.items()}
         object.__setattr__(self, "conditions", conditions)
 
     def holds(self, config: Mapping[str, Scalar]) -> bool:
@@ -320,9 +316,7 @@ def _require_integers(low: int, high: int, least: int) -> None:
     if not low < high:
         raise SpaceError(f"`low < high` must hold, but got low={low}, high={high}")
     if low < least or high > LARGEST_INT:
-        raise SpaceError(
-            f"`{least} <= low` and `high <= {LARGEST_INT}` must hold, but got low={low}, high={high}"
-        )
+        raise SpaceError(f"`{least} <= low` and `high <= {LARGEST_INT}` must hold, but got low={low}, high={high}")
 
 
 def _as_floats(domain: Uniform | LogUniform) -> None:

@@ -23,9 +23,7 @@ from search_spaces.domains import (
 from search_spaces.errors import SpaceError
 from search_spaces.space import Parameter, Space
 
-RANGES: dict[str, type[Int | LogInt | Uniform | LogUniform]] = {
-    c.form: c for c in (Int, LogInt, Uniform, LogUniform)
-}
+RANGES: dict[str, type[Int | LogInt | Uniform | LogUniform]] = {c.form: c for c in (Int, LogInt, Uniform, LogUniform)}
 LISTS: dict[str, type[Choice | Grid | Constant]] = {c.form: c for c in (Choice, Grid, Constant)}
 FORMS = (*LISTS, *RANGES)
 
@@ -64,9 +62,7 @@ class _StrictLoader(yaml.SafeLoader):
         keys = Counter(key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode))
         for key, times in keys.items():
             if times > 1:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"the key {key!r} comes twice", node.start_mark
-                )
+                raise yaml.constructor.ConstructorError(None, None, f"the key {key!r} comes twice", node.start_mark)
         return super().construct_mapping(node, deep)
 
 
@@ -82,9 +78,7 @@ def _find(source: str | Path) -> Path:
         return Path(__file__).with_name(f"{source}.yaml")
     path = Path(source)
     if not path.is_file():
-        raise SpaceError.at(
-            "space", "must be a shipped space or a YAML file", str(source), among=shipped_spaces()
-        )
+        raise SpaceError.at("space", "must be a shipped space or a YAML file", str(source), among=shipped_spaces())
     return path
 
 
@@ -93,9 +87,7 @@ def _space(form: Any) -> Space:
         raise SpaceError.at("space", "must map `parameters` to the parameters", form)
     for key in form:
         if key not in ("parameters", "description"):
-            raise SpaceError.at(
-                "space", "must hold only `parameters` and `description`", key, among=["parameters"]
-            )
+            raise SpaceError.at("space", "must hold only `parameters` and `description`", key, among=["parameters"])
     parameters = form.get("parameters")
     if not isinstance(parameters, Mapping):
         raise SpaceError.at("parameters", "must map names to domains", parameters)

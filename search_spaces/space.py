@@ -64,9 +64,7 @@ class Space:
         """Every configuration once, the last parameter varying fastest. Raises SpaceError for a continuum."""
         for name, domain in self.domains.items():
             if domain.size is None:
-                raise SpaceError.at(
-                    name, "must have finitely many values to be part of a grid (use Grid)", domain
-                )
+                raise SpaceError.at(name, "must have finitely many values to be part of a grid (use Grid)", domain)
         return self._expand(self.names, {})
 
     def active(self, config: Mapping[str, Any]) -> Config:
@@ -99,10 +97,7 @@ class Space:
         """`config` in the unit cube: (d,), a coordinate for each parameter, 0.5 where it is switched off."""
         self.validate(config)
         return np.array(
-            [
-                domain.to_unit(config[name]) if name in config else INACTIVE
-                for name, domain in self.domains.items()
-            ]
+            [domain.to_unit(config[name]) if name in config else INACTIVE for name, domain in self.domains.items()]
         )
 
     def from_unit(self, point: ArrayLike) -> Config:
@@ -157,9 +152,7 @@ class Space:
     @cached_property
     def _parents(self) -> frozenset[str]:
         """The parameters that some condition names."""
-        return frozenset(
-            name for p in self.parameters.values() if isinstance(p, When) for name in p.conditions
-        )
+        return frozenset(name for p in self.parameters.values() if isinstance(p, When) for name in p.conditions)
 
     def _check_conditions(self, name: str, parameter: When, earlier: tuple[str, ...]) -> None:
         for parent, values in parameter.conditions.items():
@@ -193,16 +186,13 @@ def _check_groups(names: tuple[str, ...]) -> None:
     """Refuse "model" beside "model.width": in a nested configuration one would overwrite the other."""
     for name, following in pairwise(sorted(names, key=lambda name: name.split("."))):
         if following.startswith(f"{name}."):
-            raise SpaceError.at(
-                name, f"must not be a parameter and a group of parameters ({following})", name
-            )
+            raise SpaceError.at(name, f"must not be a parameter and a group of parameters ({following})", name)
 
 
 def _spec(parameter: Parameter) -> Any:
     if isinstance(parameter, When):
         conditions = {
-            name: values[0] if len(values) == 1 else list(values)
-            for name, values in parameter.conditions.items()
+            name: values[0] if len(values) == 1 else list(values) for name, values in parameter.conditions.items()
         }
         return {parameter.domain.form: parameter.domain.spec(), "when": conditions}
     return parameter.value if isinstance(parameter, Constant) else {parameter.form: parameter.spec()}

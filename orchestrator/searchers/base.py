@@ -1,0 +1,64 @@
+"""What a searcher is: a function from all that is known to the next configuration."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from search_spaces import Config, Space
+
+Key = frozenset[tuple[str, Any]]
+TRIES = 200
+
+
+@dataclass(frozen=True, kw_only=True)
+class Observation:
+    """What one trial has shown. A loss that is not finite stands for a trial that failed."""
+
+    config: Config
+    loss: float  # always minimised
+    budget: int = 0  # epochs trained
+    cost: float = 0.0  # seconds
+
+    @property
+    def failed(self) -> bool:
+        """Whether the trial gave no usable loss."""
+        return not math.isfinite(self.loss)
+
+
+class Searcher(Protocol):
+    """Proposes configurations.
+
+    A searcher keeps nothing between calls: the same construction and arguments give the same answer, in this
+    process or another. What it proposes is valid in its space and equals no config in `done` or `pending`.
+    """
+
+    def suggest(self, done: Sequence[Observation], pending: Sequence[Config]) -> Config | None:
+        """The configuration to try next, or None where nothing new is left in the space."""
+        ...
+
+
+def key(config: Mapping[str, Any]) -> Key:
+    """What two configurations have in common just when they are equal."""
+    return frozenset(config.items())
+
+
+def known_keys(done: Sequence[Observation], pending: Sequence[Config]) -> set[Key]:
+    """The keys of all configurations that must not be proposed again."""
+    return {key(observation.config) for observation in done} | {key(config) for config in pending}
+
+
+def first_new(space: Space, known: set[Key]) -> Config | None:
+    """The first point of the grid that is not known; after at most len(known) + 1 steps."""
+    return next((config for config in space.grid() if key(config) not in known), None)
+
+
+def sample_new(space: Space, known: set[Key], rng: np.random.Generator) -> Config | None:
+    """A random configuration that is not known, or None where none is left (or found, in a continuum)."""
+    for _ in range(TRIES):
+        config = space.sample(rng)
+        if key(config) not in known:
+            return config
+    return None if space.size is None else first_new(space, known)

@@ -1,0 +1,96 @@
+"""The model behind Bayesian search: scikit-optimize's Gaussian process over points of the unit cube.
+
+A loss counts by its rank only, which keeps one terrible trial from flattening the differences among the good.
+"""
+
+import warnings
+
+import numpy as np
+import skopt.space
+from numpy.typing import NDArray
+from scipy.stats import norm, rankdata
+from skopt.acquisition import gaussian_ei
+from skopt.learning import GaussianProcessRegressor
+from skopt.learning.gaussian_process.kernels import ConstantKernel, Matern
+
+from search_spaces import Choice, Space
+
+Array = NDArray[np.float64]
+
+JITTER = 1e-6  # keeps the covariance of nearly equal points positive definite
+MOST = 100  # so many losses at most decide on the kernel; fitting it takes their number cubed, many times
+LEAST_GAIN = 0.01  # improvements below it, in standard deviations of the loss, do not count (xi of EI)
+
+
+class Features:
+    """Turns points of a space's unit cube into inputs of a kernel.
+
+    Numbers keep their coordinate, a choice becomes one-hot (its options are all equally far apart) and what
+    never varies is dropped.
+    """
+
+    def __init__(self, space: Space) -> None:
+        domains = list(space.domains.values())
+        self._columns = [i for i, domain in enumerate(domains) if domain.size != 1]
+        varying = [domains[i] for i in self._columns]
+        self._options = np.array([d.size if isinstance(d, Choice) else 0 for d in varying], dtype=np.int64)
+        self._dimensions = skopt.space.Space([_dimension(int(options)) for options in self._options])
+
+    def __call__(self, points: Array) -> Array:
+        """(n, d) coordinates in [0, 1] to (n, f) features."""
+        rows = points[:, self._columns].tolist()
+        for column, options in enumerate(self._options.tolist()):
+            if options:
+                for row in rows:
+                    row[column] = min(int(row[column] * options), options - 1)
+        return np.asarray(self._dimensions.transform(rows), dtype=np.float64)
+
+
+def _dimension(options: int) -> skopt.space.Dimension:
+    if options:
+        return skopt.space.Categorical(range(options), transform="onehot")
+    return skopt.space.Real(0.0, 1.0)
+
+
+def expected_improvement(candidates: Array, points: Array, losses: Array, seed: int) -> Array:
+    """Expected improvement (Jones et al. 1998) of each candidate (m, f), on the scale of `rank_normal`.
+
+    The first n of the points (n + p, f) have the finite losses (n,); the others are pending. These enter the
+    model with an average loss (constant liar; Ginsbourger et al. 2010), which moves the next proposal away
+    from them, while the kernel stays the one fitted to the losses seen.
+    """
+    scores = rank_normal(losses)
+    lies = np.full(len(points) - len(losses), scores.mean())
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a length scale at its bound: a coordinate that does not matter
+        some = _some(losses)
+        model = _fit(points[some], scores[some], seed)
+        model = _condition(model, points, np.concatenate([scores, lies]))
+        gains: Array = gaussian_ei(candidates, model, y_opt=scores.min(), xi=LEAST_GAIN)
+    return gains
+
+
+def _some(losses: Array) -> NDArray[np.intp]:
+    """The indices of all losses, or of MOST that are spread evenly over their order."""
+    order = np.argsort(losses, kind="stable")
+    return np.sort(order[np.linspace(0, len(order) - 1, min(len(order), MOST)).round().astype(np.intp)])
+
+
+def rank_normal(losses: Array) -> Array:
+    """Normal quantiles of the losses' ranks; equal losses share the average of their ranks."""
+    scores: Array = norm.ppf((rankdata(losses) - 0.5) / len(losses))
+    return scores
+
+
+def _fit(features: Array, scores: Array, seed: int) -> GaussianProcessRegressor:
+    """A process with kernel and noise fitted by marginal likelihood."""
+    width = features.shape[1]
+    kernel = ConstantKernel(1.0, (0.05, 20.0)) * Matern(np.ones(width), [(0.05, 20.0)] * width, nu=2.5)
+    model = GaussianProcessRegressor(kernel, alpha=JITTER, noise="gaussian", n_restarts_optimizer=1, random_state=seed)
+    return model.fit(features, scores)
+
+
+def _condition(model: GaussianProcessRegressor, features: Array, scores: Array) -> GaussianProcessRegressor:
+    """The process of the same kernel and noise, given these points instead."""
+    fixed = GaussianProcessRegressor(model.kernel_, alpha=model.noise_ + JITTER, optimizer=None)
+    return fixed.fit(features, scores)
