@@ -1,0 +1,5 @@
+"""`python -m orchestrator` is `halving`."""
+
+from orchestrator.cli import main
+
+main()

@@ -1,0 +1,73 @@
+"""The Ray cluster that a sweep runs on: one that is there, or one started on this machine for the time of the run."""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import ray
+
+from orchestrator.errors import SweepError
+from orchestrator.sweep import WorkerConfig
+
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+"""One thread a process: several trials a machine with a thread pool each slow one another down by an order."""
+
+
+@contextmanager
+def connected(cpus: int | None = None) -> Iterator[None]:
+    """Joins the cluster that RAY_ADDRESS names, else starts one here on the loopback interface and ends it after.
+
+    A Ray that this process has already joined is used and left as it is.
+
+    Args:
+        cpus: what a cluster started here offers; None offers every core.
+    """
+    if ray.is_initialized():
+        yield
+        return
+    _authenticate()
+    environment = {name: os.environ.get(name, "1") for name in THREADS} | {"PYTHONPATH": _python_path()}
+    settings = {
+        "log_to_driver": False,
+        "logging_level": logging.ERROR,
+        "runtime_env": {"env_vars": environment},
+    }
+    if not os.environ.get("RAY_ADDRESS"):
+        settings |= {"num_cpus": cpus, "include_dashboard": False}
+    ray.init(**settings)
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def slots(workers: WorkerConfig) -> int:
+    """How many trials fit the cluster side by side.
+
+    Raises:
+        SweepError: not even one does.
+    """
+    have = ray.cluster_resources()
+    want = {"CPU": workers.count * workers.cpus, "GPU": workers.count * workers.gpus}
+    for name, amount in want.items():
+        if amount > have.get(name, 0):
+            raise SweepError(
+                f"workers: a trial's workers must fit the cluster, but {workers.count} of them want {amount:g} {name}s "
+                f"and the cluster has {have.get(name, 0):g}"
+            )
+    return min(int(have[name] // amount) for name, amount in want.items() if amount)
+
+
+def _authenticate() -> None:
+    """A cluster started here gets a token of its own, kept in this process's environment and on no disk."""
+    if not any(os.environ.get(name) for name in ("RAY_ADDRESS", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")):
+        os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
+
+
+def _python_path() -> str:
+    """Workers find the user's own modules where the user started the command."""
+    return os.pathsep.join(filter(None, [os.getcwd(), os.environ.get("PYTHONPATH", "")]))

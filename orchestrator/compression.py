@@ -1,0 +1,71 @@
+"""The post-stage on the cluster: every candidate of the best trials is a task, then all are timed in quiet."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import ray
+
+from orchestrator.describe import describe
+from orchestrator.record import Record, Trial
+from orchestrator.sweep import Sweep
+from trainables import load_data
+from trainables.compress import CompressPlan, Parent, compress_one, export_dense, measure_latency
+from trainables.worker import CHECKPOINT, load_best
+
+DENSE = 1.0
+"""The share of operations that the parent itself keeps."""
+
+
+def compress_best(sweep: Sweep, record: Record, folder: Path) -> None:
+    """Compresses the best trials as the sweep's plan says; every model goes into the record when it is done.
+
+    A candidate that fails is recorded as such and the others go on.
+    """
+    plan, parents = sweep.compress, record.best(sweep.compress.best if sweep.compress else 0)
+    if plan is None or not parents:
+        return
+    candidates = [(trial, keep) for trial in parents for keep in (DENSE, *plan.keep_macs)]
+    task = ray.remote(num_cpus=sweep.workers.cpus, num_gpus=sweep.workers.gpus, max_retries=1)(make_candidate)
+    running = {task.remote(trial.id, keep, plan, str(folder.resolve())): (trial, keep) for trial, keep in candidates}
+    while running:
+        (done,), _ = ray.wait(list(running), num_returns=1)
+        record.add_model(_outcome(done, *running.pop(done)))
+    data = load_data(sweep.train_config(parents[0].config).data)
+    _time_models(sweep, record, folder, data.input_shape)
+
+
+def make_candidate(trial: str, keep: float, plan: CompressPlan, folder: str) -> dict[str, Any]:
+    """Makes one model of a trial in `models/<id>` of the run's folder; its row, with `path` inside that folder."""
+    model, train = load_best(Path(folder, "checkpoints", trial, CHECKPOINT))
+    data, parent = load_data(train.data), Parent(model, train, trial)
+    models = Path(folder, "models")
+    made = export_dense(parent, data, models) if keep == DENSE else compress_one(parent, data, keep, plan, models)
+    path = str(Path(made.path).relative_to(folder)) if made.path else None
+    return {**asdict(made), "path": path}
+
+
+def _outcome(done: Any, trial: Trial, keep: float) -> dict[str, Any]:
+    try:
+        row: dict[str, Any] = ray.get(done)
+    except ray.exceptions.RayError as error:
+        kind = "dense" if keep == DENSE else "pruned"
+        name = f"{trial.id}-{kind}-{keep:g}"
+        return {"id": name, "parent": trial.id, "kind": kind, "status": "failed", "reason": describe(error)}
+    return row
+
+
+def _time_models(sweep: Sweep, record: Record, folder: Path, input_shape: tuple[int, ...]) -> None:
+    """Measures latency with nothing else of the run at work, parents and children in turn."""
+    rows = [row for row in record.models.values() if row.get("path")]
+    task = ray.remote(num_cpus=sweep.workers.cpus)(measure_latency)
+    paths = {(folder / row["path"]).resolve(): row["id"] for row in rows}
+    figures: dict[str, dict[str, Any]] = {}
+    for timed in ray.get(task.remote(list(paths), input_shape)):
+        columns = figures.setdefault(paths[Path(timed.path)], {})
+        for name in ("median", "p10", "p90"):
+            columns[f"latency_{timed.batch}_{name}_ms"] = getattr(timed, f"{name}_ms")
+    for model, columns in figures.items():
+        record.add_model({"id": model, **columns})

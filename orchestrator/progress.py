@@ -1,0 +1,101 @@
+"""What a person sees while a sweep runs: a live table in a terminal, a line now and then elsewhere."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from typing import Self
+
+from rich.console import Console, RenderableType
+from rich.live import Live
+from rich.table import Table
+
+from orchestrator.record import Record, Trial
+from orchestrator.sweep import Sweep
+
+_LINE_EVERY = 10.0
+"""Seconds between lines where there is no terminal."""
+
+
+class Progress:
+    """Shows a record while it grows; a context manager.
+
+    Args:
+        quiet: shows nothing.
+    """
+
+    def __init__(self, sweep: Sweep, record: Record, *, quiet: bool = False) -> None:
+        self._sweep, self._record = sweep, record
+        self._started = self._last_line = time.monotonic()
+        console = Console()
+        self._console = None if quiet else console
+        live = console.is_terminal and not quiet
+        self._live = Live(get_renderable=self._table, refresh_per_second=4, console=console) if live else None
+
+    def __enter__(self) -> Self:
+        if self._live:
+            self._live.__enter__()
+        else:
+            self._record.listen(self._tell)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._live:
+            self._live.refresh()
+            self._live.__exit__(None, None, None)
+        elif self._console:
+            self._console.print(self.line(), soft_wrap=True, highlight=False)
+
+    def figures(self) -> dict[str, str]:
+        """What is worth knowing now, by name."""
+        record, sweep = self._record, self._sweep
+        trials = list(record.trials.values())
+        counts = Counter(trial.status for trial in trials)
+        best = next(iter(record.best()), None)
+        known = {
+            "trials": f"{len(trials)}/{sweep.search.trials or sweep.space.size or '?'}",
+            **{status: str(counts[status]) for status in ("running", "completed", "stopped", "failed")},
+            f"best {sweep.metric}": f"{record.sign * record.loss(best):.4f} (trial {best.id})" if best else "-",
+            "epochs": str(sum(len(trial.epochs) for trial in trials)),
+            "epochs saved": str(epochs_saved(trials, sweep.epochs)),
+            "models": str(len(record.models)),
+            "elapsed": _clock(time.monotonic() - self._started),
+            "left": self._left(trials),
+        }
+        return {name: value for name, value in known.items() if value not in ("0", "")}
+
+    def line(self) -> str:
+        return ", ".join(f"{name} {value}" for name, value in self.figures().items())
+
+    def _table(self) -> RenderableType:
+        table = Table(title=f"halving: {self._sweep.name}", title_justify="left", show_header=False)
+        for name, value in self.figures().items():
+            table.add_row(name, value)
+        running = self._record.with_status("running")
+        table.add_row("rungs", " ".join(f"{trial.id}:{len(trial.epochs)}" for trial in running) or "-")
+        return table
+
+    def _tell(self) -> None:
+        """Called at every event of the record."""
+        now = time.monotonic()
+        if self._console and now - self._last_line >= _LINE_EVERY:
+            self._last_line = now
+            self._console.print(self.line(), soft_wrap=True, highlight=False)
+
+    def _left(self, trials: list[Trial]) -> str:
+        """From the pace so far; unknown before the first trial is over and where the space has no end."""
+        total = self._sweep.search.trials or self._sweep.space.size
+        over = sum(trial.is_over for trial in trials)
+        if not over or not total or over >= total:
+            return ""
+        return "about " + _clock((time.monotonic() - self._started) / over * (total - over))
+
+
+def epochs_saved(trials: list[Trial], max_epochs: int) -> int:
+    """Epochs that the trials stopped by ASHA did not train."""
+    return sum(max_epochs - len(trial.epochs) for trial in trials if trial.status == "stopped")
+
+
+def _clock(seconds: float) -> str:
+    minutes, seconds = divmod(round(seconds), 60)
+    return f"{minutes}:{seconds:02d}"

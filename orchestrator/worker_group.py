@@ -1,0 +1,99 @@
+"""The workers of one trial: in the trial's own process if there is one, else actors in the trial's placement group."""
+
+from __future__ import annotations
+
+import os
+from typing import Any, Protocol
+
+import ray
+from ray.util.placement_group import get_current_placement_group
+from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
+
+from orchestrator.sweep import WorkerConfig
+from trainables.parallel import free_address, join_group
+from trainables.worker import Worker
+
+
+class WorkerGroup(Protocol):
+    """All workers of a trial, in lockstep. Kept from trial to trial."""
+
+    def begin(self, config: dict[str, Any], folder: str) -> None: ...
+
+    def epoch(self) -> dict[str, Any]: ...
+
+    def close(self) -> None: ...
+
+
+class InlineGroup:
+    """One worker, in this process."""
+
+    def __init__(self) -> None:
+        self._worker = Worker()
+
+    def begin(self, config: dict[str, Any], folder: str) -> None:
+        self._worker.begin(config, folder)
+
+    def epoch(self) -> dict[str, Any]:
+        return self._worker.epoch()
+
+    def close(self) -> None:
+        """Nothing is held outside this process."""
+
+
+class Rank:
+    """One of several workers, as an actor."""
+
+    def address(self) -> str:
+        """Where rank 0 will listen, at the address by which Ray's other nodes know this one."""
+        host = ray.util.get_node_ip_address()
+        return free_address(host)
+
+    def join(self, rank: int, size: int, address: str) -> None:
+        if address.startswith("127."):
+            os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
+        self._worker = Worker(join_group(rank, size, address))
+
+    def begin(self, config: dict[str, Any], folder: str) -> None:
+        self._worker.begin(config, folder)
+
+    def epoch(self) -> dict[str, Any]:
+        return self._worker.epoch()
+
+
+class ActorGroup:
+    """Ranks 0 to n-1 as actors, each in a bundle of the trial's placement group, joined by torch's process group."""
+
+    def __init__(self, config: WorkerConfig) -> None:
+        group = get_current_placement_group()
+        actor = ray.remote(num_cpus=config.cpus, num_gpus=config.gpus)(Rank)
+        self._actors = [
+            actor.options(scheduling_strategy=PlacementGroupSchedulingStrategy(group, rank + 1)).remote()
+            for rank in range(config.count)
+        ]
+        address = ray.get(self._actors[0].address.remote())
+        self._call("join", [(rank, config.count, address) for rank in range(config.count)])
+
+    def begin(self, config: dict[str, Any], folder: str) -> None:
+        self._call("begin", [(config, folder)] * len(self._actors))
+
+    def epoch(self) -> dict[str, Any]:
+        """Rank 0's metrics; they are the whole group's."""
+        metrics: dict[str, Any] = self._call("epoch", [()] * len(self._actors))[0]
+        return metrics
+
+    def close(self) -> None:
+        for actor in self._actors:
+            ray.kill(actor)
+
+    def _call(self, method: str, arguments: list[tuple[Any, ...]]) -> list[Any]:
+        """Calls every rank; the first that fails raises at once, whatever the others wait for."""
+        calls = [getattr(actor, method).remote(*args) for actor, args in zip(self._actors, arguments, strict=True)]
+        waiting = calls
+        while waiting:
+            done, waiting = ray.wait(waiting, num_returns=1)
+            ray.get(done)
+        return ray.get(calls)
+
+
+def make_group(config: WorkerConfig) -> WorkerGroup:
+    return InlineGroup() if config.count == 1 else ActorGroup(config)
