@@ -19,7 +19,7 @@ class DataConfig(_Part):
     name: str = "digits"
     validation: Annotated[float, Field(gt=0, lt=1)] = 0.2
     test: Annotated[float, Field(gt=0, lt=1)] = 0.2
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
 
     @field_validator("test")
     @classmethod
@@ -31,14 +31,14 @@ class DataConfig(_Part):
 
 
 class AugmentConfig(_Part):
-    """Random changes to training images; the defaults of 0 switch each of them off.
+    """Random changes to training images; 0 switches each of them off.
 
     rotate: largest angle either way, in degrees. shift: largest move either way, as a fraction of the side.
     flip: probability of a left-right mirror. crop: pixels of reflected border before a random crop to size.
     """
 
     rotate: Annotated[float, Field(ge=0, le=180)] = 0.0
-    shift: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    shift: Annotated[float, Field(ge=0, lt=1)] = 0.1
     flip: Annotated[float, Field(ge=0, le=1)] = 0.0
     crop: Annotated[int, Field(ge=0)] = 0
 

@@ -57,16 +57,14 @@ def load_data(config: DataConfig) -> Dataset:
     if config.name not in LOADERS:
         raise DataError(f"data.name must be one of {', '.join(LOADERS)}, but got {config.name!r}")
     images, labels, classes = LOADERS[config.name]()
-    train, validation, test = (
-        Split(images[part], labels[part]) for part in _stratified(labels.numpy(), config)
-    )
+    train, validation, test = (Split(images[part], labels[part]) for part in _stratified(labels.numpy(), config))
     std, mean = torch.std_mean(train.images, dim=(0, 2, 3))
     return Dataset(train, validation, test, classes, mean, std)
 
 
 def _stratified(labels: np.ndarray, config: DataConfig) -> tuple[Tensor, Tensor, Tensor]:
     """Indices of the training, validation and test images, each with the whole's proportion of classes."""
-    from sklearn.model_selection import train_test_split  # type: ignore[import-untyped]
+    from sklearn.model_selection import train_test_split
 
     held_out = [round(fraction * len(labels)) for fraction in (config.validation, config.test)]
     try:
@@ -83,7 +81,7 @@ def _stratified(labels: np.ndarray, config: DataConfig) -> tuple[Tensor, Tensor,
 
 def _digits() -> tuple[Tensor, Tensor, tuple[str, ...]]:
     """1,797 handwritten digits of 8x8 pixels with 17 grey levels (UCI, Alpaydin and Kaynak 1998)."""
-    from sklearn.datasets import load_digits  # type: ignore[import-untyped]
+    from sklearn.datasets import load_digits
 
     digits = load_digits()
     images = torch.from_numpy(digits.images / 16.0).float().unsqueeze(1)

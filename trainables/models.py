@@ -35,13 +35,11 @@ class Normalize(nn.Module):
 
 
 class Residual(nn.Module):
-    """Two 3x3 convolutions beside a shortcut (He et al., arXiv:1512.03385); a `stride` of 2 halves the side."""
+    """Two 3x3 convolutions beside a shortcut (He et al., arXiv:1512.03385); stride 2 halves the side."""
 
     def __init__(self, inputs: int, outputs: int, stride: int) -> None:
         super().__init__()
-        self.body = nn.Sequential(
-            *_convolution(inputs, outputs, stride), nn.ReLU(), *_convolution(outputs, outputs, 1)
-        )
+        self.body = nn.Sequential(*_convolution(inputs, outputs, stride), nn.ReLU(), *_convolution(outputs, outputs, 1))
         self.shortcut: nn.Module = nn.Identity()
         if inputs != outputs or stride != 1:
             self.shortcut = nn.Sequential(*_convolution(inputs, outputs, stride, size=1))
@@ -89,7 +87,11 @@ BUILDERS: dict[str, Builder] = {"mlp": mlp, "resnet": resnet}
 
 def build_model(config: ModelConfig, data: Dataset) -> nn.Module:
     """The model, with normalisation as its first layer: it takes images in [0, 1]. Raises ModelError."""
-    network = find_builder(config)(data.input_shape, data.num_classes, **config.arguments)
+    builder = find_builder(config)
+    try:
+        network = builder(data.input_shape, data.num_classes, **config.arguments)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise ModelError(f"model {config.name!r} cannot be built with {config.arguments}: {error}") from error
     return nn.Sequential(OrderedDict(normalize=Normalize(data.mean, data.std), network=network))
 
 

@@ -28,9 +28,7 @@ def build_optimizer(model: nn.Module, config: OptimizerConfig) -> Optimizer:
             return RMSprop(groups, lr=config.lr, momentum=config.momentum)
 
 
-def build_schedule(
-    optimizer: Optimizer, config: ScheduleConfig, epochs: int, steps_per_epoch: int
-) -> LRScheduler:
+def build_schedule(optimizer: Optimizer, config: ScheduleConfig, epochs: int, steps_per_epoch: int) -> LRScheduler:
     """A schedule to be stepped after every batch."""
     factor = partial(_factor, config=config, steps=epochs * steps_per_epoch, steps_per_epoch=steps_per_epoch)
     return LambdaLR(optimizer, lambda step: factor(step))

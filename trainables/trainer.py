@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -26,7 +27,7 @@ Objective = Callable[[Tensor, Tensor, Tensor], Tensor]
 _EVALUATION_BATCH = 512
 
 
-class Diverged(ArithmeticError):  # noqa: N818
+class Diverged(ArithmeticError):
     """The loss stopped being a finite number in that epoch, at that step (both from 1)."""
 
     def __init__(self, epoch: int, step: int) -> None:
@@ -112,7 +113,7 @@ class Trainer:
                 changes = self.augment.draw(len(batch), shared)
                 mine = self.group.share(len(batch))
                 self.optimizer.zero_grad()
-                losses.append(self._backward(batch[mine], changes[mine], 1 / len(batch)) * len(batch))
+                losses.append(self._backward(batch[mine], changes[mine], len(batch)))
                 sum_gradients(self.model.parameters(), self.group)
                 lr = self.optimizer.param_groups[0]["lr"]
                 self.optimizer.step()
@@ -121,7 +122,7 @@ class Trainer:
             train_loss = self._mean_loss(torch.stack(losses), epoch)
             trained = time.perf_counter() - started
             val_loss, val_accuracy = evaluate(self.model, self.validation, self.group)
-            if not np.isfinite(val_loss):
+            if not math.isfinite(val_loss):
                 raise Diverged(epoch, len(losses))
             if self.stopping.update(val_loss):
                 self.best_state = _copy(self.model)
@@ -130,17 +131,17 @@ class Trainer:
             yield EpochMetrics(epoch, train_loss, val_loss, val_accuracy, lr, seconds, speed)
         self.model.load_state_dict(self.best_state)
 
-    def _backward(self, indices: Tensor, changes: Tensor, weight: float) -> Tensor:
-        """Adds this rank's part of the global batch's gradient; returns its part of the batch's mean loss."""
+    def _backward(self, indices: Tensor, changes: Tensor, batch_size: int) -> Tensor:
+        """Adds this rank's part of the global batch's gradient; returns its images' summed loss."""
         if not len(indices):
             return torch.zeros((), device=self.group.device)
         indices = indices.to(self.group.device)
         images = self.augment.apply(self.train.images[indices], changes)
         with torch.autocast(self.group.device.type, torch.bfloat16, enabled=self.group.device.type == "cuda"):
             loss = self.objective(self.model(images), self.train.labels[indices], images)
-        loss = loss * (len(indices) * weight)
-        loss.backward()  # type: ignore[no-untyped-call]
-        return loss.detach()
+        total = loss * len(indices)
+        (total / batch_size).backward()  # type: ignore[no-untyped-call]
+        return total.detach()
 
     def _mean_loss(self, losses: Tensor, epoch: int) -> float:
         """The mean over images from each step's sum; looked at once an epoch, as a look waits for the GPU."""
@@ -175,13 +176,12 @@ def evaluate(model: nn.Module, split: Split, group: Group = SOLO) -> tuple[float
     was_training, device = model.training, next(model.parameters()).device
     model.eval()
     mine, totals = group.share(len(split)), torch.zeros(2, dtype=torch.float64, device=device)
-    images, labels = split.images[mine].to(device), split.labels[mine].to(device)
-    for x, y in zip(
-        torch.split(images, _EVALUATION_BATCH), torch.split(labels, _EVALUATION_BATCH), strict=True
-    ):
-        logits = model(x)
-        totals[0] += functional.cross_entropy(logits, y, reduction="sum")
-        totals[1] += (logits.argmax(1) == y).sum()
+    for start in range(mine.start, mine.stop, _EVALUATION_BATCH):
+        rows = slice(start, min(start + _EVALUATION_BATCH, mine.stop))
+        labels = split.labels[rows].to(device)
+        logits = model(split.images[rows].to(device))
+        totals[0] += functional.cross_entropy(logits, labels, reduction="sum")
+        totals[1] += (logits.argmax(1) == labels).sum()
     model.train(was_training)
     loss, correct = all_sum(totals, group).tolist()
     return loss / len(split), correct / len(split)

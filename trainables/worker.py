@@ -8,9 +8,12 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from torch import nn
+
 from trainables.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
 from trainables.config import TrainConfig
 from trainables.data import load_data
+from trainables.models import build_model
 from trainables.parallel.ddp import SOLO, Group, broadcast
 from trainables.trainer import EpochMetrics, Trainer
 
@@ -35,13 +38,15 @@ class Worker:
         Only rank 0 reads and writes the folder. Raises CheckpointError for a damaged one or another config's.
         """
         checked = TrainConfig.model_validate(config)
+        self._trainer, self._epochs = None, iter(())
         self._path = Path(folder) / CHECKPOINT if folder is not None else None
-        self._trainer = Trainer(checked, _load_data(checked.data), group=self.group)
-        saved = self._read(self._path) if self.group.rank == 0 and self._path else None
-        saved = broadcast(saved, self.group)
-        if saved is not None:
-            self._trainer.load_state_dict(_checked(saved, checked, self._path))
-        self._epochs = self._trainer.epochs()
+        trainer = Trainer(checked, _load_data(checked.data), group=self.group)
+        state = broadcast(self._saved(checked) if self.group.rank == 0 else None, self.group)
+        if isinstance(state, CheckpointError):
+            raise state
+        if state is not None:
+            trainer.load_state_dict(state)
+        self._trainer, self._epochs = trainer, trainer.epochs()
 
     @property
     def trainer(self) -> Trainer:
@@ -71,12 +76,17 @@ class Worker:
         config = self.trainer.config.model_dump(mode="json")
         return {"version": _VERSION, "config": config, "trainer": self.trainer.state_dict()}
 
-    @staticmethod
-    def _read(path: Path) -> dict[str, Any] | None:
-        return load_checkpoint(path) if path.exists() else None
+    def _saved(self, config: TrainConfig) -> dict[str, Any] | CheckpointError | None:
+        """The folder's trainer state. An error is returned, for all ranks to raise it: else they would wait."""
+        if self._path is None or not self._path.exists():
+            return None
+        try:
+            return _checked(load_checkpoint(self._path), config, self._path)
+        except CheckpointError as error:
+            return error
 
 
-def _checked(saved: dict[str, Any], config: TrainConfig, path: Path | None) -> dict[str, Any]:
+def _checked(saved: dict[str, Any], config: TrainConfig, path: Path) -> dict[str, Any]:
     """The trainer's state, if it is of this config; only `epochs` may differ: a trial may be prolonged."""
     if saved.get("version") != _VERSION:
         raise CheckpointError(f"{path} has version {saved.get('version')}, but this program reads {_VERSION}")
@@ -86,3 +96,15 @@ def _checked(saved: dict[str, Any], config: TrainConfig, path: Path | None) -> d
         raise CheckpointError(f"{path} was made with another {', '.join(different)}")
     state: dict[str, Any] = saved["trainer"]
     return state
+
+
+def load_best(path: Path) -> tuple[nn.Module, TrainConfig]:
+    """The model with the best weights of a trial's checkpoint, on the CPU, and the config that trained it.
+
+    Raises CheckpointError or FileNotFoundError.
+    """
+    saved = load_checkpoint(path)
+    config = TrainConfig.model_validate(saved["config"])
+    model = build_model(config.model, _load_data(config.data))
+    model.load_state_dict(saved["trainer"]["best"])
+    return model, config

@@ -1,0 +1,41 @@
+from math import nan
+
+from trainables import EarlyStopping, StoppingConfig
+
+
+def feed(stopping: EarlyStopping, *values: float) -> list[bool]:
+    return [stopping.update(value) for value in values]
+
+
+def test_waits_as_long_as_its_patience() -> None:
+    stopping = EarlyStopping(StoppingConfig(patience=2))
+    assert feed(stopping, 3.0, 2.0, 2.5) == [True, True, False]
+    assert not stopping.stop
+    assert feed(stopping, 2.0) == [False]
+    assert stopping.stop
+
+
+def test_an_improvement_starts_the_count_again() -> None:
+    stopping = EarlyStopping(StoppingConfig(patience=2))
+    feed(stopping, 3.0, 3.5, 2.9, 3.5)
+    assert not stopping.stop
+
+
+def test_too_small_a_gain_is_none() -> None:
+    stopping = EarlyStopping(StoppingConfig(patience=9, min_delta=0.5))
+    assert feed(stopping, 3.0, 2.6, 2.4) == [True, False, True]
+
+
+def test_without_patience_it_never_stops_but_knows_the_best() -> None:
+    stopping = EarlyStopping(StoppingConfig())
+    feed(stopping, 1.0, *[2.0] * 100, nan)
+    assert not stopping.stop
+    assert stopping.best == 1.0
+
+
+def test_state_goes_on_where_it_was() -> None:
+    first, second = (EarlyStopping(StoppingConfig(patience=2)) for _ in range(2))
+    feed(first, 1.0, 2.0)
+    second.load_state_dict(first.state_dict())
+    assert feed(second, 2.0) == [False]
+    assert second.stop
