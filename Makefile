@@ -1,0 +1,46 @@
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+# One thread a process: the trials of a sweep share the cores, and thread pools on top of that slow all of them down.
+export OMP_NUM_THREADS ?= 1
+# pip is told not to compile, since most of what it installs is never imported; the first import compiles and keeps.
+unexport PYTHONDONTWRITEBYTECODE
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check format venv clean
+
+help:  ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: $(STAMP)  ## search, compress and report on a small data set: halving run examples/digits.yaml
+	@$(BIN)/halving run examples/digits.yaml
+
+test: $(STAMP)  ## run the tests
+	@$(BIN)/python -m pytest -q
+
+check: $(STAMP)  ## format, lint, strict types, import rules
+	@$(BIN)/ruff format --check --quiet --output-format concise . || { echo "make format puts this right"; exit 1; }
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-logo
+
+format: $(STAMP)  ## format the code and put right what ruff can
+	@$(BIN)/ruff check --quiet --fix-only .
+	@$(BIN)/ruff format --quiet .
+
+venv: $(STAMP)  ## make .venv and install into it
+
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "halving needs Python 3.11 or newer, but \
+	$(PYTHON) is " + sys.version.split()[0] + "; name another: make PYTHON=python3.12 ...")'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "Installing halving and what it needs into $(VENV) (a minute or so, once) ..."
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check "pip>=25"
+	@$(BIN)/python -m pip install -qq --no-compile -c constraints.txt -e '.[dev]'
+	@touch $@
+
+clean:  ## remove .venv, caches and build leftovers; never runs/
+	@rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	@find orchestrator trainables search_spaces tests -name __pycache__ -type d -prune -exec rm -rf {} +
