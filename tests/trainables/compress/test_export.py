@@ -1,0 +1,91 @@
+"""Exported files are whole, silent, free of local paths and usable without the project."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+import onnxruntime as ort
+import pytest
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+
+from trainables import resnet
+from trainables.compress import ExportError, export_onnx, save_weights, write_card
+
+SHAPE = (1, 8, 8)
+
+
+class Unexportable(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return x.flatten(1) if x.sum().item() > 0 else x.flatten(1) + 1
+
+
+@pytest.fixture
+def model() -> nn.Module:
+    torch.manual_seed(0)
+    return resnet(SHAPE, 10, width=8)
+
+
+def test_export_is_one_silent_file_for_any_batch_and_the_same_each_time(
+    model: nn.Module, tmp_path: Path, capfd: pytest.CaptureFixture[str], recwarn: pytest.WarningsRecorder
+) -> None:
+    paths = [tmp_path / "a.onnx", tmp_path / "new" / "b.onnx"]
+    for path in paths:
+        export_onnx(model, SHAPE, path)
+    assert capfd.readouterr() == ("", "")
+    assert not recwarn.list
+    assert [p.name for p in tmp_path.rglob("*") if p.is_file()] == ["a.onnx", "b.onnx"]
+    content = paths[0].read_bytes()
+    assert content == paths[1].read_bytes()
+    assert str(Path.cwd()).encode() not in content
+    assert b".py" not in content
+    session = ort.InferenceSession(paths[0])
+    for batch in (1, 5):
+        assert session.run(["logits"], {"images": np.zeros((batch, *SHAPE), np.float32)})[0].shape == (batch, 10)
+    assert all(module.training for module in model.modules())
+
+
+def test_a_failed_export_leaves_the_old_file_and_nothing_else(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "model.onnx"
+    path.write_text("old")
+    with pytest.raises(ExportError, match="cannot be exported") as caught:
+        export_onnx(Unexportable(), SHAPE, path)
+    assert "\n" not in str(caught.value)
+    assert capfd.readouterr() == ("", "")
+    assert [p.read_text() for p in tmp_path.iterdir()] == ["old"]
+
+
+def test_weights_come_back_bit_for_bit(model: nn.Module, tmp_path: Path) -> None:
+    path = tmp_path / "weights.safetensors"
+    save_weights(model, path)
+    loaded = safetensors.torch.load_file(path)
+    assert loaded.keys() == model.state_dict().keys()
+    assert all(torch.equal(value, loaded[name]) for name, value in model.state_dict().items())
+
+
+def test_tied_weights_are_saved_under_both_names(tmp_path: Path) -> None:
+    layer = nn.Linear(3, 3)
+    save_weights(nn.Sequential(layer, layer), tmp_path / "w.safetensors")
+    assert set(safetensors.torch.load_file(tmp_path / "w.safetensors")) == {"0.weight", "0.bias", "1.weight", "1.bias"}
+
+
+def test_the_card_holds_facts_versions_and_checksums(tmp_path: Path) -> None:
+    file = tmp_path / "model.onnx"
+    file.write_bytes(b"content")
+    write_card(tmp_path / "card.json", {"id": "one"}, [file])
+    card = json.loads((tmp_path / "card.json").read_text())
+    assert card["id"] == "one"
+    assert card["versions"]["torch"] == torch.__version__
+    assert card["files"] == {"model.onnx": {"sha256": hashlib.sha256(b"content").hexdigest(), "bytes": 7}}
+
+
+def test_a_card_that_is_no_json_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="JSON"):
+        write_card(tmp_path / "card.json", {"loss": float("nan")}, [])
+    assert list(tmp_path.iterdir()) == []
