@@ -17,7 +17,7 @@ Parameter = Domain | When
 INACTIVE = 0.5  # the coordinate of a parameter that is switched off
 
 
-@dataclass(frozen=True, init=False)
+@dataclass(frozen=True, init=False, eq=False)
 class Space:
     """Named parameters; a plain scalar stands for a Constant.
 
@@ -35,6 +35,10 @@ class Space:
         for index, (name, parameter) in enumerate(made.items()):
             if isinstance(parameter, When):
                 self._check_conditions(name, parameter, earlier=self.names[:index])
+
+    def __eq__(self, other: object) -> bool:
+        """Whether the parameters are the same and in the same order, on which grids and coordinates depend."""
+        return isinstance(other, Space) and list(self.parameters.items()) == list(other.parameters.items())
 
     def __len__(self) -> int:
         return len(self.parameters)
