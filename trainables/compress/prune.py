@@ -59,8 +59,13 @@ class _Unit:
 def cost(model: nn.Module, input_shape: Sequence[int]) -> Cost:
     """Count the operations of one input of shape (C, H, W) and the parameters of `model`."""
     counter = FlopCounterMode(display=False)
-    with _evaluation(model), torch.no_grad(), counter:
-        model(_example(model, input_shape, batch=1))
+    fused = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)  # the counter does not know fused transformer layers
+    try:
+        with _evaluation(model), torch.no_grad(), counter:
+            model(_example(model, input_shape, batch=1))
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fused)
     return Cost(counter.get_total_flops() // 2, sum(p.numel() for p in model.parameters()))
 
 
@@ -91,10 +96,20 @@ def _units(model: nn.Module, input_shape: Sequence[int], score: Callable[[Any], 
     """The units of each group of layers that can be pruned at all, least important first."""
     graph = _Graph(copy.deepcopy(model), input_shape)
     groups = [sorted(graph.units(group, score), key=lambda unit: unit.score) for group in graph.groups()]
-    prunable = [units for units in groups if len(units) > 1 and _works(model, input_shape, units[:1])]
+    prunable = _prunable(model, input_shape, [units for units in groups if len(units) > 1])
     if not prunable:
         raise PruneError("nothing can be pruned: every layer's width is fixed by the input or the output")
     return prunable
+
+
+def _prunable(model: nn.Module, input_shape: Sequence[int], groups: list[list[_Unit]]) -> list[list[_Unit]]:
+    """The groups without those that spoil the output, which are sought in halves."""
+    if _works(model, input_shape, [units[0] for units in groups]):
+        return groups
+    if len(groups) <= 1:
+        return []
+    half = len(groups) // 2
+    return [*_prunable(model, input_shape, groups[:half]), *_prunable(model, input_shape, groups[half:])]
 
 
 def _blocks(groups: Sequence[Sequence[_Unit]], width: int) -> list[_Unit]:
@@ -117,13 +132,15 @@ def _selection(model: nn.Module, input_shape: Sequence[int], order: Sequence[_Un
     """Which of `order` to remove: the fewest from its start that meet `target`, less those not needed for it."""
     count = bisect_left(range(len(order)), -target, key=lambda n: -_macs_without(model, input_shape, order[:n]))
     removed = list(order[:count])
-    whole: set[str] = set()
+    done: set[str] = set()
     for block in reversed(order[:count]):
         fewer = [other for other in removed if other is not block]
-        if block.root not in whole and _macs_without(model, input_shape, fewer) <= target:
+        if block.root in done:
+            continue
+        if _macs_without(model, input_shape, fewer) <= target:
             removed = fewer
         else:
-            whole.add(block.root)
+            done.add(block.root)
     return removed
 
 
@@ -139,7 +156,7 @@ def _works(model: nn.Module, input_shape: Sequence[int], units: Sequence[_Unit])
         pruned = _without(model, input_shape, units)
         with _evaluation(pruned), torch.no_grad():
             return bool(pruned(_example(model, input_shape)).shape == shape)
-    except (RuntimeError, ValueError, AssertionError):
+    except Exception:  # whatever the network's own code or the graph's trips over, these layers stay
         return False
 
 
@@ -168,16 +185,20 @@ class _Graph:
 
     def groups(self) -> Iterator[Any]:
         """The sets of layers whose channels go together, each with all its channels."""
-        yield from self._graph.get_all_groups(root_module_types=[nn.modules.conv._ConvNd, nn.Linear])
+        for group in self._graph.get_all_groups(root_module_types=[nn.modules.conv._ConvNd, nn.Linear]):
+            if not any(_widens_each_channel(dependency.target.module) for dependency, _ in group):
+                yield group
 
     def units(self, group: Any, score: Callable[[Any], Tensor]) -> Iterator[_Unit]:
         """The units of a group; a grouped layer loses the same channels in each of its groups."""
         scores = score(group)
-        folds = max(self._folds(dependency) for dependency, _ in group)
-        width = len(scores) // folds
-        root = self._names[group[0].dep.target.module]
-        for first, value in enumerate(scores.view(folds, width).mean(0).tolist()):
-            yield _Unit(value, root, tuple(range(first, len(scores), width)))
+        width = len(scores) // max(self._folds(dependency) for dependency, _ in group)
+        root = group[0].dep.target.module
+        units = [tuple(range(first, len(scores), width)) for first in range(width)]
+        if self._closure(root, units[0]) != units[0]:
+            units = list(dict.fromkeys(self._closure(root, unit) for unit in units))
+        for channels in units:
+            yield _Unit(float(scores[list(channels)].mean()), self._names[root], channels)
 
     def remove(self, units: Sequence[_Unit]) -> None:
         """Take the units out of the model."""
@@ -185,9 +206,20 @@ class _Graph:
         for unit in units:
             channels[unit.root] += unit.channels
         for name, indices in channels.items():
-            module = self._modules[name]
-            pruner = self._graph.get_pruner_of_module(module)
-            self._graph.get_pruning_group(module, pruner.prune_out_channels, sorted(indices)).prune()
+            self._group(self._modules[name], sorted(indices)).prune()
+
+    def _group(self, module: nn.Module, channels: Sequence[int]) -> Any:
+        pruner = self._graph.get_pruner_of_module(module)
+        return self._graph.get_pruning_group(module, pruner.prune_out_channels, channels)
+
+    def _closure(self, module: nn.Module, channels: Sequence[int]) -> tuple[int, ...]:
+        """The output channels of `module` that go with these: more, where halves of it meet again."""
+        outputs = [
+            item.idxs
+            for item in self._group(module, channels)
+            if item.dep.target.module is module and self._graph.is_out_channel_pruning_fn(item.dep.handler)
+        ]
+        return tuple(sorted({channel for indices in outputs for channel in indices}))
 
     def _folds(self, dependency: Any) -> int:
         module = dependency.target.module
@@ -197,6 +229,13 @@ class _Graph:
         if self._graph.is_out_channel_pruning_fn(dependency.handler):
             return int(pruner.get_out_channel_groups(module))
         return int(pruner.get_in_channel_groups(module))
+
+
+def _widens_each_channel(module: nn.Module) -> bool:
+    """Whether each input channel has several outputs of its own, which torch-pruning cannot follow."""
+    if not isinstance(module, nn.modules.conv._ConvNd):
+        return False
+    return 1 < module.groups == module.in_channels != module.out_channels
 
 
 def _magnitude(group: Any) -> Tensor:

@@ -48,6 +48,49 @@ class OwnNetwork(nn.Module):
         return torch.log_softmax(self.out(hidden), 1)
 
 
+class Gated(nn.Module):
+    """Squeeze and excitation, a free scale a channel, and two halves of one convolution that meet again."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem, self.scale = nn.Conv2d(1, 32, 3, padding=1), nn.Parameter(torch.ones(1, 32, 1, 1))
+        self.squeeze, self.excite = nn.Linear(32, 8), nn.Linear(8, 32)
+        self.halves, self.out = nn.Conv2d(32, 64, 3, padding=1), nn.Conv2d(32, 10, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.stem(x) * self.scale
+        x = x * torch.sigmoid(self.excite(torch.relu(self.squeeze(x.mean((2, 3))))))[:, :, None, None]
+        values, gates = self.halves(x).chunk(2, 1)
+        return torch.mean(self.out(values * torch.sigmoid(gates)), (2, 3))
+
+
+class Attention(nn.Module):
+    """The width of attention is bound to its heads, so only the layers between may shrink."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.TransformerEncoderLayer(8, nhead=2, dim_feedforward=64, batch_first=True)
+        self.out = nn.Linear(8, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.out(self.layer(x.squeeze(1)).mean(1))
+        return out
+
+
+def exotic() -> nn.Module:
+    """An input-bound first layer, group norm, a transposed convolution and one with two outputs for each input."""
+    return nn.Sequential(
+        nn.Conv2d(1, 1, 1),
+        nn.Conv2d(1, 32, 3, padding=1),
+        nn.GroupNorm(4, 32),
+        nn.ConvTranspose2d(32, 24, 2, stride=2),
+        nn.Conv2d(24, 48, 3, groups=24),
+        nn.AdaptiveAvgPool2d(2),
+        nn.Flatten(),
+        nn.Linear(192, 10),
+    )
+
+
 class FixedWidth(nn.Module):
     """The first layer's width is written into the code, so only the second may shrink."""
 
@@ -68,6 +111,9 @@ def network(name: str) -> Any:
         "resnet": lambda: resnet(SHAPE, 10),
         "own": OwnNetwork,
         "fixed": FixedWidth,
+        "gated": Gated,
+        "attention": Attention,
+        "exotic": exotic,
     }
     return makers[name]()
 
@@ -78,7 +124,7 @@ def test_cost_counts_multiply_accumulates_by_hand() -> None:
 
 
 @pytest.mark.parametrize("keep", [0.75, 0.5, 0.25])
-@pytest.mark.parametrize("name", ["mlp", "resnet", "own"])
+@pytest.mark.parametrize("name", ["mlp", "resnet", "own", "gated"])
 def test_meets_the_target_from_below_and_keeps_the_output(name: str, keep: float) -> None:
     model = network(name)
     pruned: Any = prune(model, SHAPE, keep)
@@ -144,6 +190,35 @@ def test_groups_of_a_convolution_keep_the_same_width() -> None:
     assert grouped.groups == 4
     assert grouped.out_channels % 4 == 0
     assert grouped.out_channels < 32
+
+
+def test_halves_that_meet_again_keep_the_same_channels() -> None:
+    model = network("gated").eval()
+    with torch.no_grad():
+        for part in (model.halves.weight, model.halves.bias):
+            part[0:8] = part[32:40] = 0
+        model.out.weight[:, 0:8] = 0
+    whole = cost(model, SHAPE).macs
+    pruned: Any = prune(model, SHAPE, 1 - 15.9 * 64 * 32 * 9 / whole)
+    assert (pruned.halves.out_channels, pruned.stem.out_channels) == (48, 32)
+    images = torch.rand(5, *SHAPE)
+    torch.testing.assert_close(pruned(images), model(images))
+
+
+def test_attention_keeps_its_width_and_is_counted() -> None:
+    model = network("attention")
+    pruned: Any = prune(model, SHAPE, 0.75)
+    assert (pruned.layer.self_attn.embed_dim, pruned.layer.linear1.in_features) == (8, 8)
+    assert pruned.layer.linear1.out_features < 64
+    assert cost(model, SHAPE).macs >= 8 * (8 * 24 + 8 * 8 + 2 * 8 * 64) + 8 * 10
+
+
+def test_layers_that_cannot_be_followed_are_left_alone() -> None:
+    pruned = prune(network("exotic"), SHAPE, 0.5)
+    widths = [module.out_channels for module in pruned.modules() if isinstance(module, nn.Conv2d)]
+    assert (widths[0], widths[2]) == (1, 48)
+    assert widths[1] < 32
+    assert pruned(torch.rand(3, *SHAPE)).shape == (3, 10)
 
 
 def test_a_width_written_into_the_code_is_left_alone() -> None:
