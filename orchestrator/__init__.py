@@ -1,19 +1,27 @@
 """Which configurations to train and where: sweeps, runs and what they found.
 
-`run` and `Interrupted` need Ray and are loaded when they are first asked for.
+Public names are loaded when they are first asked for: a trial.s process needs few, the help none.
 """
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from orchestrator import ray_settings
-from orchestrator.errors import SweepError
-from orchestrator.run import Run, open_run
-from orchestrator.sweep import AshaConfig, SearchConfig, Sweep, WorkerConfig, load_sweep
 
 if TYPE_CHECKING:
+    from orchestrator.errors import SweepError
+    from orchestrator.run_folder import Run, open_run
     from orchestrator.runner import Interrupted, run
+    from orchestrator.sweep import AshaConfig, SearchConfig, Sweep, WorkerConfig, load_sweep
+
+_HOMES = {
+    "errors": ("SweepError",),
+    "run_folder": ("Run", "open_run"),
+    "runner": ("Interrupted", "run"),
+    "sweep": ("AshaConfig", "SearchConfig", "Sweep", "WorkerConfig", "load_sweep"),
+}
 
 ray_settings.apply()
 
@@ -32,8 +40,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("run", "Interrupted"):
-        from orchestrator import runner
-
-        return getattr(runner, name)
+    for module, names in _HOMES.items():
+        if name in names:
+            return getattr(import_module(f"orchestrator.{module}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -68,7 +68,7 @@ def show(
     count: Annotated[int, typer.Option("--count", "-n", min=1, help="How many of the best trials to list.")] = 10,
 ) -> None:
     """Show a run's tables, finished or not."""
-    from orchestrator.run import open_run
+    from orchestrator.run_folder import open_run
     from orchestrator.show import show as show_run
 
     show_run(open_run(run), count=count)

@@ -7,6 +7,7 @@ import os
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import ray
 
@@ -31,7 +32,7 @@ def connected(cpus: int | None = None) -> Iterator[None]:
         return
     _authenticate()
     environment = {name: os.environ.get(name, "1") for name in THREADS} | {"PYTHONPATH": _python_path()}
-    settings = {
+    settings: dict[str, Any] = {
         "log_to_driver": False,
         "logging_level": logging.ERROR,
         "runtime_env": {"env_vars": environment},

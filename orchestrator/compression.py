@@ -8,7 +8,7 @@ from typing import Any
 
 import ray
 
-from orchestrator.describe import describe
+from orchestrator.remote_errors import describe
 from orchestrator.record import Record, Trial
 from orchestrator.sweep import Sweep
 from trainables import load_data

@@ -11,7 +11,7 @@ from orchestrator.record import Record, Trial
 from orchestrator.searchers import Searcher
 
 
-class RaySearcher(TuneSearcher):  # type: ignore[misc]
+class RaySearcher(TuneSearcher):
     """Proposes from the record. Results reach the record by the scheduler, so none are kept here.
 
     Args:
@@ -25,7 +25,7 @@ class RaySearcher(TuneSearcher):  # type: ignore[misc]
         super().__init__()
         self._searcher, self._record, self._limit, self._job = searcher, record, limit, job
 
-    def suggest(self, trial_id: str) -> dict[str, Any] | str:
+    def suggest(self, trial_id: str) -> dict[str, Any] | str:  # type: ignore[override]
         """The next trial's job, or FINISHED when the limit or the end of the space is reached."""
         if self._limit is not None and len(self._record.trials) >= self._limit:
             return str(TuneSearcher.FINISHED)

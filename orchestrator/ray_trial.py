@@ -6,12 +6,12 @@ from typing import Any
 
 from ray import tune
 
-from orchestrator.describe import describe
+from orchestrator.remote_errors import describe
 from orchestrator.sweep import WorkerConfig
 from orchestrator.worker_group import WorkerGroup, make_group
 
 
-class TorchTrial(tune.Trainable):  # type: ignore[misc]
+class TorchTrial(tune.Trainable):
     """One step is one epoch.
 
     Its config is a job: {"trial": id, "train": TrainConfig as JSON, "folder": where checkpoints go, "workers": …}.

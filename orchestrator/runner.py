@@ -18,7 +18,7 @@ from orchestrator.progress import Progress
 from orchestrator.ray_searcher import RaySearcher
 from orchestrator.ray_trial import TorchTrial
 from orchestrator.record import Record, Trial
-from orchestrator.run import Run, open_run
+from orchestrator.run_folder import Run, open_run
 from orchestrator.scheduling import Asha
 from orchestrator.searchers import make_searcher
 from orchestrator.sweep import Sweep, WorkerConfig, dump_sweep
@@ -97,7 +97,7 @@ def _search(sweep: Sweep, record: Record, folder: Path, concurrent: int) -> None
         raise Interrupted(folder)
 
 
-class _OnStart(tune.Callback):  # type: ignore[misc]
+class _OnStart(tune.Callback):
     """Tells the record that a trial has its process."""
 
     def __init__(self, record: Record) -> None:

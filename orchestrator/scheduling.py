@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 from ray.tune.experiment import Trial as RayTrial
@@ -18,7 +18,7 @@ class _Name(NamedTuple):
     trial_id: str
 
 
-class Asha(AsyncHyperBandScheduler):  # type: ignore[misc]
+class Asha(AsyncHyperBandScheduler):
     """Records every result before it is acted on, then lets the trial's bracket go on or stop it.
 
     Rungs are keyed by the run's own trial ids, and brackets are drawn from the sweep's seed and the trial's id: Ray
@@ -48,7 +48,8 @@ class Asha(AsyncHyperBandScheduler):  # type: ignore[misc]
         A trial may only be stopped on reaching a rung, by being below the best 1/reduction_factor that reached it.
         """
         bracket = self._brackets[self._bracket_of(trial)]
-        return bool(bracket.on_result(_Name(trial), epoch, -loss) == TrialScheduler.CONTINUE)
+        name = cast("RayTrial", _Name(trial))
+        return bool(bracket.on_result(name, epoch, -loss) == TrialScheduler.CONTINUE)
 
     def rungs(self) -> list[int]:
         """The epochs at which trials are compared, over all brackets."""

@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.table import Table
 
 from orchestrator.analysis import savings
-from orchestrator.run import Run
+from orchestrator.run_folder import Run
 
 _MODEL_COLUMNS = {
     "id": "model",

@@ -172,10 +172,8 @@ def load_sweep(path: str | Path) -> Sweep:
     path = Path(path)
     try:
         values = read_yaml(path)
-    except OSError as error:
-        raise SweepError(f"{path}: cannot be read: {error.strerror}") from None
-    except (yaml.YAMLError, SpaceError) as error:
-        raise SweepError(f"{path}: is not valid YAML: {error}") from None
+    except SpaceError as error:
+        raise SweepError(f"{path}: {error}") from None
     if not isinstance(values, Mapping):
         raise SweepError(f"{path}: must hold a mapping, but got {values!r}")
     space = values.get("space")

@@ -60,8 +60,8 @@ def _trial_row(record: Record, trial: Trial) -> dict[str, Any]:
     }
 
 
-def _moment(seconds: float) -> pd.Timestamp:
-    return pd.NaT if math.isnan(seconds) else pd.Timestamp(seconds, unit="s", tz="UTC")
+def _moment(seconds: float) -> pd.Timestamp | None:
+    return None if math.isnan(seconds) else pd.Timestamp(seconds, unit="s", tz="UTC")
 
 
 def _frame(rows: list[dict[str, Any]]) -> pd.DataFrame:

@@ -45,7 +45,7 @@ class Rank:
 
     def address(self) -> str:
         """Where rank 0 will listen, at the address by which Ray's other nodes know this one."""
-        host = ray.util.get_node_ip_address()
+        host: str = ray.util.get_node_ip_address()
         return free_address(host)
 
     def join(self, rank: int, size: int, address: str) -> None:
@@ -65,9 +65,11 @@ class ActorGroup:
 
     def __init__(self, config: WorkerConfig) -> None:
         group = get_current_placement_group()
-        actor = ray.remote(num_cpus=config.cpus, num_gpus=config.gpus)(Rank)
-        self._actors = [
-            actor.options(scheduling_strategy=PlacementGroupSchedulingStrategy(group, rank + 1)).remote()
+        if group is None:
+            raise RuntimeError("a group of workers needs the placement group of its trial")
+        actor: Any = ray.remote(num_cpus=config.cpus, num_gpus=config.gpus)(Rank)
+        self._actors: list[Any] = [
+            actor.options(scheduling_strategy=PlacementGroupSchedulingStrategy(group, rank)).remote()
             for rank in range(config.count)
         ]
         address = ray.get(self._actors[0].address.remote())

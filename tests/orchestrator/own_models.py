@@ -1,0 +1,37 @@
+"""Models as users bring them, some of which break."""
+
+from math import prod
+
+import torch
+from torch import Tensor, nn
+
+
+class Linear(nn.Module):
+    """No BatchNorm, so that any number of workers computes the same."""
+
+    def __init__(self, input_shape: tuple[int, ...], classes: int, hidden: int = 16) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Flatten(), nn.Linear(prod(input_shape), hidden), nn.Tanh(), nn.Linear(hidden, classes)
+        )
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits: Tensor = self.layers(images)
+        return logits
+
+
+class Touchy(Linear):
+    """Raises when it is made with 13 hidden units, turns NaN with 7, ends its process with 5."""
+
+    def __init__(self, input_shape: tuple[int, ...], classes: int, hidden: int = 16) -> None:
+        if hidden == 13:
+            raise RuntimeError("thirteen is bad luck")
+        super().__init__(input_shape, classes, hidden)
+        self.hidden = hidden
+
+    def forward(self, images: Tensor) -> Tensor:
+        if self.hidden == 5 and self.training:
+            import os
+
+            os._exit(1)
+        return super().forward(images) * (torch.nan if self.hidden == 7 else 1.0)

@@ -1,0 +1,107 @@
+"""Whole sweeps on a real Ray: what is recorded, what is repeatable, and what does not stop them."""
+
+import pandas as pd
+import pytest
+
+from orchestrator import SweepError, open_run, run
+from orchestrator.journal import Journal
+
+pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("ray_session")]
+
+METRICS = ["epoch", "train_loss", "val_loss", "val_accuracy", "lr"]
+
+
+def models(*hidden, name="Touchy"):
+    return {
+        "space": {"parameters": {"model.hidden": {"grid": list(hidden)}}},
+        "search": {"name": "grid"},
+        "asha": None,
+        "train": {"model": {"name": f"tests.orchestrator.own_models:{name}"}, "epochs": 2},
+    }
+
+
+def test_the_same_seed_gives_the_same_trials_and_metrics(tiny):
+    first = run(tiny(name="first", search={"name": "bayes", "trials": 4}), quiet=True)
+    second = run(tiny(name="second", search={"name": "bayes", "trials": 4}), quiet=True)
+    configs = [name for name in first.trials() if name.startswith("config.")]
+    columns = ["trial", "status", "epochs", "val_accuracy", *configs]
+    pd.testing.assert_frame_equal(first.trials()[columns], second.trials()[columns])
+    pd.testing.assert_frame_equal(first.epochs()[METRICS], second.epochs()[METRICS])
+
+
+def test_a_grid_is_run_exactly_each_point_once(tiny):
+    space = {"parameters": {"model.width": {"grid": [8, 16, 24]}, "optimizer.name": {"choice": ["sgd", "adam"]}}}
+    sweep = tiny(space=space, search={"name": "grid"}, asha=None, concurrent=2)
+    trials = run(sweep, quiet=True).trials()
+    points = list(zip(trials["config.model.width"], trials["config.optimizer.name"], strict=True))
+    assert points == [(width, name) for width in (8, 16, 24) for name in ("sgd", "adam")]
+    assert set(trials["status"]) == {"completed"}
+    assert set(trials["epochs"]) == {4}
+
+
+def test_asha_stops_trials_at_rungs_only(tiny):
+    trials = run(tiny(search={"name": "random", "trials": 8}), quiet=True).trials()
+    stopped = trials[trials["status"] == "stopped"]
+    assert len(stopped) >= 2
+    assert set(stopped["epochs"]) <= {1, 2}
+    assert set(trials[trials["status"] == "completed"]["epochs"]) == {4}
+
+
+def test_a_trial_that_breaks_is_recorded_and_the_sweep_goes_on(tiny):
+    trials = run(tiny(**models(5, 7, 13, 16), concurrent=2), quiet=True).trials().set_index("config.model.hidden")
+    assert dict(trials["status"]) == {5: "failed", 7: "failed", 13: "failed", 16: "completed"}
+    assert "thirteen is bad luck" in trials.loc[13, "error"]
+    assert "not finite in epoch 1" in trials.loc[7, "error"]
+    assert "died" in trials.loc[5, "error"]
+
+
+def test_two_workers_train_as_one_does(tiny):
+    one = run(tiny(name="one", **models(16, 24, name="Linear")), quiet=True)
+    two = run(tiny(name="two", **models(16, 24, name="Linear"), workers={"count": 2}), quiet=True)
+    pd.testing.assert_frame_equal(one.epochs()[METRICS], two.epochs()[METRICS], atol=1e-5)
+
+
+def test_a_dead_rank_fails_its_trial_and_frees_the_rest(tiny):
+    trials = run(tiny(**models(5, 16), workers={"count": 2}), quiet=True).trials()
+    assert list(trials["status"]) == ["failed", "completed"]
+    assert trials["error"][0] == "a worker of the trial died"
+
+
+def test_the_best_are_compressed_and_compared_with_their_parents(tiny):
+    compress = {"best": 1, "keep_macs": [0.5], "epochs": 1}
+    result = run(tiny(search={"name": "random", "trials": 2}, compress=compress), quiet=True)
+    table = result.models().set_index("kind")
+    assert set(table["status"]) == {"ok"}
+    assert table.loc["pruned", "macs"] <= 0.55 * table.loc["dense", "macs"]
+    assert table.loc["pruned", "parent"] == result.best().iloc[0]["trial"]
+    assert (table[["test_accuracy", "latency_1_median_ms", "latency_32_median_ms", "bytes"]] > 0).all(axis=None)
+    assert all((result.folder / path).is_file() for path in table["path"])
+
+
+def test_tables_on_disk_are_those_of_the_run(tiny):
+    result = run(tiny(search={"name": "random", "trials": 2}), quiet=True)
+    pd.testing.assert_frame_equal(pd.read_parquet(result.folder / "trials.parquet"), result.trials())
+    pd.testing.assert_frame_equal(pd.read_parquet(result.folder / "epochs.parquet"), result.epochs())
+    assert open_run(result.folder).sweep == result.sweep
+
+
+def test_a_proposal_is_in_the_journal_before_its_trial_starts(tiny):
+    folder = run(tiny(search={"name": "random", "trials": 2}), quiet=True).folder
+    seen = [(event["trial"], event["event"]) for event in Journal(folder / "journal").read()]
+    for trial in ("0001", "0002"):
+        assert [kind for name, kind in seen if name == trial][:3] == ["propose", "start", "epoch"]
+
+
+def test_more_workers_than_the_cluster_has_is_an_error_before_anything_starts(tiny):
+    sweep = tiny(workers={"count": 64})
+    with pytest.raises(SweepError, match="64 of them want 64 CPUs and the cluster has 4"):
+        run(sweep, quiet=True)
+    assert not sweep.folder.exists()
+
+
+def test_a_run_is_not_overwritten_unasked(tiny):
+    sweep = tiny(search={"name": "random", "trials": 1})
+    run(sweep, quiet=True)
+    with pytest.raises(SweepError, match="'tiny' must not exist yet"):
+        run(sweep, quiet=True)
+    assert len(run(sweep, quiet=True, replace=True).trials()) == 1
