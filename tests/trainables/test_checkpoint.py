@@ -25,6 +25,15 @@ def test_a_save_that_fails_leaves_the_old_file_alone(tmp_path: Path) -> None:
     assert [file.name for file in tmp_path.iterdir()] == ["last.pt"]
 
 
+def test_whoever_reads_the_old_file_meanwhile_reads_it_whole(tmp_path: Path) -> None:
+    path = tmp_path / "last.pt"
+    save_checkpoint(path, {"epoch": 1})
+    with path.open("rb") as reader:
+        save_checkpoint(path, {"epoch": 2})
+        assert torch.load(reader, weights_only=True) == {"epoch": 1}
+    assert load_checkpoint(path) == {"epoch": 2}
+
+
 @pytest.mark.parametrize("keep", [0, 1, 100, 0.5, 0.99])
 def test_a_damaged_file_is_named(tmp_path: Path, keep: float) -> None:
     path = tmp_path / "last.pt"

@@ -138,6 +138,11 @@ def test_every_image_counts_once_an_epoch(digits: Dataset) -> None:
         assert metrics.train_loss == pytest.approx(expected, rel=1e-4)
 
 
+def test_batch_norm_never_meets_a_single_image(digits: Dataset) -> None:
+    (metrics,) = Trainer(small(batch_size=77, epochs=1), digits).epochs()
+    assert metrics.train_loss > 0
+
+
 def test_takes_a_model_and_an_objective(digits: Dataset) -> None:
     model = nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
     shapes = set()

@@ -3,8 +3,8 @@ from typing import Any
 
 import pytest
 
-from trainables import CheckpointError, TrainConfig, Worker, load_checkpoint, save_checkpoint
-from trainables.worker import CHECKPOINT
+from trainables import CheckpointError, TrainConfig, Worker, evaluate, load_checkpoint, load_data, save_checkpoint
+from trainables.worker import CHECKPOINT, load_best
 
 MLP = {"model": {"name": "mlp", "width": 16, "dropout": 0.3}, "augment": {"shift": 0.1}, "epochs": 3}
 RESNET = {"model": {"name": "resnet", "width": 4}, "optimizer": {"name": "adam", "lr": 0.01}, "epochs": 2}
@@ -101,6 +101,16 @@ def test_a_checkpoint_of_another_version_is_refused(tmp_path: Path) -> None:
     save_checkpoint(tmp_path / CHECKPOINT, {"version": 99})
     with pytest.raises(CheckpointError, match="has version 99, but this program reads 1"):
         Worker().begin(config(MLP), str(tmp_path))
+
+
+def test_the_best_weights_come_back_as_a_model(tmp_path: Path) -> None:
+    worker = Worker()
+    worker.begin(config(MLP, **{"optimizer.lr": 1.0, "schedule.name": "constant", "epochs": 6}), str(tmp_path))
+    losses = [epoch["val_loss"] for epoch in run(worker)]
+    assert min(losses) < losses[-1]
+    model, trained = load_best(tmp_path / CHECKPOINT)
+    assert trained == worker.trainer.config
+    assert evaluate(model, load_data(trained.data).validation)[0] == pytest.approx(min(losses), abs=1e-6)
 
 
 def test_begin_comes_first() -> None:

@@ -8,26 +8,28 @@ import torch
 from trainables import CheckpointError, Diverged, Worker, evaluate, join_group, leave_group, load_data
 
 
-def run(rank: int, folder: Path, trials: list[dict[str, Any]], diverging: dict[str, Any]) -> None:
+def run(rank: int, folder: Path, trials: dict[str, dict[str, Any]]) -> None:
+    """Every trial by its name; then the one named "dropout" again, interrupted, and from a damaged checkpoint."""
     torch.set_num_threads(1)
-    group = join_group(rank, 2, f"file://{folder}/meeting")
-    worker = Worker(group)
-    results = []
-    for index, config in enumerate(trials):
-        worker.begin(config, None)
-        results.append(finish(worker))
-        if index == 0:
-            # A trial that breaks must leave the group in step for those that follow.
-            worker.begin(diverging, None)
-            results.append({"diverged": diverged(worker)})
+    worker = Worker(join_group(rank, 2, f"file://{folder}/meeting"))
+    results = {name: attempt(worker, config) for name, config in trials.items()}
     own_folder = folder / f"seen-by-rank-{rank}"
-    results.append(interrupted(worker, trials[-1], str(own_folder)))
+    results["interrupted"] = interrupted(worker, trials["dropout"], str(own_folder))
     if rank == 0:
         (own_folder / "last.pt").write_bytes(b"damaged")
-    results.append({"refused": refused(worker, trials[-1], str(own_folder))})
+    results["damaged"] = refused(worker, trials["dropout"], str(own_folder))
     torch.save(results, folder / f"rank-{rank}.pt")
     leave_group()
     assert not torch.distributed.is_initialized()
+
+
+def attempt(worker: Worker, config: dict[str, Any]) -> dict[str, Any]:
+    """A trial that breaks must leave the group in step for those that follow, so it only tells where it broke."""
+    worker.begin(config, None)
+    try:
+        return finish(worker)
+    except Diverged as error:
+        return {"diverged": (error.epoch, error.step)}
 
 
 def finish(worker: Worker) -> dict[str, Any]:
@@ -39,20 +41,12 @@ def finish(worker: Worker) -> dict[str, Any]:
     return {"metrics": metrics, "state": state, "test": evaluate(worker.trainer.model, data.test, worker.group)}
 
 
-def diverged(worker: Worker) -> tuple[int, int]:
-    try:
-        finish(worker)
-    except Diverged as error:
-        return error.epoch, error.step
-    return 0, 0
-
-
-def refused(worker: Worker, config: dict[str, Any], folder: str) -> str:
+def refused(worker: Worker, config: dict[str, Any], folder: str) -> dict[str, Any]:
     try:
         worker.begin(config, folder)
     except CheckpointError as error:
-        return str(error)
-    return ""
+        return {"error": str(error)}
+    return {}
 
 
 def interrupted(worker: Worker, config: dict[str, Any], folder: str) -> dict[str, Any]:
