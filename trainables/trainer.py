@@ -140,7 +140,7 @@ class Trainer:
         with torch.autocast(self.group.device.type, torch.bfloat16, enabled=self.group.device.type == "cuda"):
             loss = self.objective(self.model(images), self.train.labels[indices], images)
         total = loss * len(indices)
-        (total / batch_size).backward()  # type: ignore[no-untyped-call]
+        (total / batch_size).backward()
         return total.detach()
 
     def _mean_loss(self, losses: Tensor, epoch: int) -> float:
