@@ -14,8 +14,8 @@ unexport PYTHONDONTWRITEBYTECODE
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-demo: $(STAMP)  ## search, compress and report on a small data set: halving run examples/digits.yaml
-	@$(BIN)/halving run examples/digits.yaml
+demo: $(STAMP)  ## search, compress and report on a small data set: halving run examples/digits.yaml --replace
+	@$(BIN)/halving run examples/digits.yaml --replace
 
 test: $(STAMP)  ## run the tests
 	@$(BIN)/python -m pytest -q
