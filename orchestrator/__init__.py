@@ -1,6 +1,6 @@
 """Which configurations to train and where: sweeps, runs and what they found.
 
-Public names are loaded when they are first asked for: a trial.s process needs few, the help none.
+Public names are loaded when they are first asked for: a trial's process needs few, the help none.
 """
 
 from __future__ import annotations

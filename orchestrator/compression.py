@@ -8,8 +8,8 @@ from typing import Any
 
 import ray
 
-from orchestrator.remote_errors import describe
 from orchestrator.record import Record, Trial
+from orchestrator.remote_errors import describe
 from orchestrator.sweep import Sweep
 from trainables import load_data
 from trainables.compress import CompressPlan, Parent, compress_one, export_dense, measure_latency
@@ -51,8 +51,8 @@ def _outcome(done: Any, trial: Trial, keep: float) -> dict[str, Any]:
     try:
         row: dict[str, Any] = ray.get(done)
     except ray.exceptions.RayError as error:
-        kind = "dense" if keep == DENSE else "pruned"
-        name = f"{trial.id}-{kind}-{keep:g}"
+        kind, rest = ("dense", "") if keep == DENSE else ("pruned", f"-{keep:g}")
+        name = f"{trial.id}-{kind}{rest}"
         return {"id": name, "parent": trial.id, "kind": kind, "status": "failed", "reason": describe(error)}
     return row
 

@@ -112,9 +112,16 @@ class Sweep(_Section):
         return max(self.train_config(config).epochs for config in self._probes())
 
     def train_config(self, config: Config) -> TrainConfig:
-        """The complete training configuration of a trial."""
-        seeds = {"seed": self.seed, "data.seed": self.seed}
-        return TrainConfig.of(self.train, {**{k: v for k, v in seeds.items() if not self._sets(k)}, **config})
+        """The complete training configuration of a trial.
+
+        What the author leaves open follows from the sweep: the seeds, and that the weights kept are those of the epoch
+        with the best value of the sweep's metric.
+        """
+        defaults: dict[str, Any] = {"seed": self.seed, "data.seed": self.seed}
+        if self.metric in ("val_loss", "val_accuracy"):
+            defaults["stopping.metric"] = self.metric
+        unset = {key: value for key, value in defaults.items() if not self._sets(key)}
+        return TrainConfig.of(self.train, {**unset, **config})
 
     def _sets(self, key: str) -> bool:
         node: Any = self.train

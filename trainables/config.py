@@ -75,8 +75,9 @@ class ScheduleConfig(_Part):
 
 
 class StoppingConfig(_Part):
-    """Stop after `patience` epochs in which the validation loss did not fall by more than `min_delta`."""
+    """Which epoch's weights are kept, and when to stop: after `patience` epochs without a gain over `min_delta`."""
 
+    metric: Literal["val_loss", "val_accuracy"] = "val_loss"
     patience: Annotated[int | None, Field(ge=1)] = None
     min_delta: Annotated[float, Field(ge=0)] = 0.0
 

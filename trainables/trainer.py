@@ -99,7 +99,7 @@ class Trainer:
         return self.epoch >= self.config.epochs or self.stopping.stop
 
     def epochs(self) -> Iterator[EpochMetrics]:
-        """Trains the epochs that are left; at the end the model has the weights of the least validation loss.
+        """Trains the epochs that are left; at the end the model has the weights of the best epoch.
 
         Raises Diverged, in every rank alike.
         """
@@ -124,7 +124,7 @@ class Trainer:
             val_loss, val_accuracy = evaluate(self.model, self.validation, self.group)
             if not math.isfinite(val_loss):
                 raise Diverged(epoch, len(losses))
-            if self.stopping.update(val_loss):
+            if self.stopping.update(-val_accuracy if self.config.stopping.metric == "val_accuracy" else val_loss):
                 self.best_state = _copy(self.model)
             self.epoch = epoch
             seconds, speed = time.perf_counter() - started, len(self.train) / trained

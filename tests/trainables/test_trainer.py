@@ -99,10 +99,12 @@ def test_the_shipped_residual_network_learns(digits: Dataset) -> None:
     assert list(Trainer(config, digits).epochs())[-1].val_accuracy > 0.9
 
 
-def test_ends_with_the_weights_of_the_least_validation_loss(digits: Dataset) -> None:
-    trainer = Trainer(small(optimizer__lr=1.0, schedule__name="constant", epochs=6), digits)
+@pytest.mark.parametrize(("metric", "sign"), [("val_loss", 1), ("val_accuracy", -1)])
+def test_ends_with_the_weights_of_the_best_epoch(digits: Dataset, metric: str, sign: int) -> None:
+    config = small(optimizer__lr=1.0, schedule__name="constant", epochs=6, stopping__metric=metric)
+    trainer = Trainer(config, digits)
     metrics = list(trainer.epochs())
-    best = min(metrics, key=lambda m: m.val_loss)
+    best = min(metrics, key=lambda m: sign * getattr(m, metric))
     assert best.epoch < 6
     assert evaluate(trainer.model, digits.validation) == (best.val_loss, best.val_accuracy)
     assert_same(trainer.model.state_dict(), trainer.best_state)
