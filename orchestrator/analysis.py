@@ -28,3 +28,19 @@ def savings(trials: pd.DataFrame, max_epochs: int) -> pd.Series:
             "saved_share": saved / max(1, saved + trained),
         }
     )
+
+
+def beside_parents(models: pd.DataFrame) -> pd.DataFrame:
+    """Models in families, each parent first and its children by falling size.
+
+    Adds faster_1 and faster_32: the parent's median latency over the model's, at those batch sizes, where measured.
+    """
+    families = models["parent"].map({name: place for place, name in enumerate(models["parent"].unique())})
+    order = pd.DataFrame({"family": families, "keep": -models["keep_macs"]})
+    models = models.loc[order.sort_values(["family", "keep"], kind="stable").index]
+    parents = models[models["kind"] == "dense"].set_index("parent")
+    for batch in (1, 32):
+        column = f"latency_{batch}_median_ms"
+        if column in models:
+            models[f"faster_{batch}"] = models["parent"].map(parents[column]) / models[column]
+    return models

@@ -2,59 +2,52 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pandas as pd
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from orchestrator.analysis import savings
+from orchestrator.analysis import beside_parents, savings
 from orchestrator.run_folder import Run
 
-_MODEL_COLUMNS = {
-    "id": "model",
-    "status": "status",
-    "test_accuracy": "test acc.",
-    "val_accuracy": "val acc.",
-    "macs": "MACs",
-    "parameters": "params",
-    "bytes": "bytes",
-    "latency_1_median_ms": "ms, batch 1",
-    "latency_32_median_ms": "ms, batch 32",
-}
+_WIDTH = 120
+"""Columns where there is no terminal to ask, such as a file."""
 
 
 def show(run: Run, *, count: int = 10) -> None:
     """Prints the best trials, what ASHA saved, the models beside their parents, and where the files are."""
     console, sweep = Console(), run.sweep
-    trials, models = run.trials(), run.models()
-    if trials.empty:
-        console.print(f"{run.folder}: no trial yet")
-        return
-    best = run.best(count)
-    console.print(_table(f"best of {len(trials)} trials by {sweep.metric}", _trial_columns(best, sweep.metric)))
+    if not console.is_terminal:
+        console.width = _WIDTH
+    trials, models, best = run.trials(), run.models(), run.best(count)
     if not best.empty:
-        console.print(_table(f"best configuration: trial {best.iloc[0]['trial']}", _configuration(best.iloc[0])))
-    saved = savings(trials, sweep.epochs)
+        columns = ["trial", "status", sweep.metric, "best_epoch", "epochs", "seconds"]
+        console.print(_table(f"best of {len(trials)} trials by {sweep.metric}", best[columns]))
+        console.print(_table(f"configuration of trial {best['trial'].iloc[0]}", _configuration(best.iloc[0])))
+    if not trials.empty:
+        _print_savings(console, trials, sweep.epochs)
+        _print_failures(console, trials)
+    if not models.empty:
+        console.print(_table("models", _model_columns(beside_parents(models))))
+        for row in models[models["status"] != "ok"].itertuples():
+            console.print(f"{row.id} is {row.status}: {row.reason}", markup=False)
+    console.print(f"{len(trials)} trials, {len(models)} models in {run.folder}", soft_wrap=True, highlight=False)
+
+
+def _print_savings(console: Console, trials: pd.DataFrame, max_epochs: int) -> None:
+    saved = savings(trials, max_epochs)
     console.print(
         f"ASHA stopped {saved['stopped']:.0f} of {saved['trials']:.0f} trials: {saved['epochs_trained']:.0f} epochs "
         f"trained, {saved['epochs_saved']:.0f} saved ({saved['saved_share']:.0%})."
     )
-    _print_failures(console, trials)
-    if not models.empty:
-        columns = [name for name in _MODEL_COLUMNS if name in models]
-        console.print(_table("models", models[columns].rename(columns=_MODEL_COLUMNS)))
-        for row in models[models["status"] != "ok"].itertuples():
-            console.print(f"model {row.id} is {row.status}: {row.reason}")
-    console.print(f"files: {run.folder} (trials.parquet, epochs.parquet, models.parquet, models/, checkpoints/)")
 
 
 def _print_failures(console: Console, trials: pd.DataFrame) -> None:
     failed = trials[trials["status"] == "failed"]
     for error, group in failed.groupby("error", sort=False):
-        console.print(f"failed: {len(group)} trials ({', '.join(group['trial'].head(5))}): {error}", markup=False)
-
-
-def _trial_columns(best: pd.DataFrame, metric: str) -> pd.DataFrame:
-    return best[["trial", "status", metric, "best_epoch", "epochs", "seconds"]]
+        console.print(f"{len(group)} failed ({', '.join(group['trial'].head(5))}): {error}", markup=False)
 
 
 def _configuration(trial: pd.Series) -> pd.DataFrame:
@@ -62,10 +55,39 @@ def _configuration(trial: pd.Series) -> pd.DataFrame:
     return pd.DataFrame({"parameter": config.keys(), "value": config.values()}).dropna()
 
 
+def _model_columns(models: pd.DataFrame) -> pd.DataFrame:
+    """The columns worth a place on the screen, in the units that one reads."""
+    shown: dict[str, tuple[str, Callable[[float], str]]] = {
+        "test": ("test_accuracy", "{:.2%}".format),
+        "val": ("val_accuracy", "{:.2%}".format),
+        "MACs": ("macs", _short),
+        "params": ("parameters", _short),
+        "bytes": ("bytes", _short),
+        "ms, 1": ("latency_1_median_ms", "{:.3f}".format),
+        "ms, 32": ("latency_32_median_ms", "{:.3f}".format),
+        "faster, 1": ("faster_1", "{:.2f}x".format),
+        "faster, 32": ("faster_32", "{:.2f}x".format),
+    }
+    frame = models[["id"]].rename(columns={"id": "model"})
+    for title, (name, form) in shown.items():
+        if name in models:
+            frame[title] = models[name].map(form, na_action="ignore")
+    return frame
+
+
+def _short(number: float) -> str:
+    """Three digits and a unit: 1.07M."""
+    for unit in ("", "k", "M"):
+        if number < 1000:
+            return f"{number:.3g}{unit}"
+        number /= 1000
+    return f"{number:,.3g}G"
+
+
 def _table(title: str, frame: pd.DataFrame) -> Table:
-    table = Table(title=title, title_justify="left")
-    for name in frame.columns:
-        table.add_column(str(name), justify="right" if pd.api.types.is_numeric_dtype(frame[name]) else "left")
+    table = Table(title=f"\n{title}", title_justify="left", title_style="bold", box=SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    for index, name in enumerate(frame.columns):
+        table.add_column(str(name), justify="right" if index else "left", no_wrap=True)
     for row in frame.itertuples(index=False):
         table.add_row(*(_cell(value) for value in row))
     return table
@@ -73,7 +95,5 @@ def _table(title: str, frame: pd.DataFrame) -> Table:
 
 def _cell(value: object) -> str:
     if isinstance(value, float):
-        if value != value:
-            return "-"
-        return f"{value:,.0f}" if value == round(value) and abs(value) >= 10 else f"{value:.4g}"
-    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
+        return "-" if value != value else f"{value:.4g}"
+    return str(value)
