@@ -77,11 +77,13 @@ def show(
 def main() -> None:
     """Runs the command; what the user can mend is one message and exit code 2, never a traceback."""
     warnings.filterwarnings("ignore")
-    from orchestrator.errors import USER_ERRORS
-
     try:
         app()
-    except USER_ERRORS as error:
+    except ValueError as error:
+        from orchestrator.errors import USER_ERRORS
+
+        if not isinstance(error, USER_ERRORS):
+            raise
         _fail(str(error))
 
 

@@ -23,7 +23,7 @@ def show(run: Run, *, count: int = 10) -> None:
         console.width = _WIDTH
     trials, models, best = run.trials(), run.models(), run.best(count)
     if not best.empty:
-        columns = ["trial", "status", sweep.metric, "best_epoch", "epochs", "seconds"]
+        columns = ["trial", "status", *dict.fromkeys([sweep.metric, "val_accuracy"]), "best_epoch", "epochs", "seconds"]
         console.print(_table(f"best of {len(trials)} trials by {sweep.metric}", best[columns]))
         console.print(_table(f"configuration of trial {best['trial'].iloc[0]}", _configuration(best.iloc[0])))
     if not trials.empty:
@@ -85,7 +85,9 @@ def _short(number: float) -> str:
 
 
 def _table(title: str, frame: pd.DataFrame) -> Table:
-    table = Table(title=f"\n{title}", title_justify="left", title_style="bold", box=SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    table = Table(
+        title=f"\n{title}", title_justify="left", title_style="bold", box=SIMPLE_HEAD, show_edge=False, pad_edge=False
+    )
     for index, name in enumerate(frame.columns):
         table.add_column(str(name), justify="right" if index else "left", no_wrap=True)
     for row in frame.itertuples(index=False):

@@ -12,12 +12,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from orchestrator.record import Record, Trial
+from trainables import metric_names
 
 
 def trials_table(record: Record) -> pd.DataFrame:
     """A row a trial, in the order of proposal.
 
-    Columns: trial, status, the sweep's metric at its best epoch, best_epoch, epochs, seconds (of training), node,
+    Columns: trial, status, the metrics of its best epoch, best_epoch, epochs, seconds (of training), node,
     error, proposed, started, ended (UTC), checkpoint, and `config.*`, empty where a condition switched a parameter off.
     """
     return _frame([_trial_row(record, trial) for trial in record.trials.values()])
@@ -48,7 +49,7 @@ def _trial_row(record: Record, trial: Trial) -> dict[str, Any]:
     return {
         "trial": trial.id,
         "status": trial.status,
-        record.metric: best.get(record.metric, math.nan),
+        **{name: best.get(name, math.nan) for name in metric_names()},
         "best_epoch": best.get("epoch", 0),
         "epochs": len(trial.epochs),
         "seconds": trial.seconds,

@@ -1,0 +1,80 @@
+"""The command as a person meets it: exit codes, one clear message, nothing half made."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from orchestrator import run
+
+GOOD = {
+    "name": "bad",
+    "space": {"parameters": {"optimizer.lr": {"log_uniform": [1e-3, 0.1]}}},
+    "search": {"name": "random", "trials": 2},
+    "train": {"model": {"name": "mlp"}, "epochs": 2},
+}
+
+
+def halving(*arguments, folder: Path):
+    """Runs the command in a folder; without RAY_ADDRESS it would start a Ray of its own."""
+    return subprocess.run(
+        [sys.executable, "-m", "orchestrator", *map(str, arguments)],
+        cwd=folder,
+        env={**os.environ, "NO_COLOR": "1"},
+        capture_output=True,
+        text=True,
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"serach": 1}, "serach: unknown key; did you mean 'search'"),
+        ({"train": {"data": {"name": "digit"}}}, "data.name must be one of digits, but got 'digit'"),
+        ({"storage": "/proc/runs"}, "storage: /proc/runs/bad must be writable"),
+    ],
+)
+def test_what_the_user_can_mend_is_one_message_and_exit_code_2(tmp_path, change, message):
+    (tmp_path / "sweep.yaml").write_text(yaml.safe_dump({**GOOD, **change}))
+    result = halving("run", "sweep.yaml", folder=tmp_path)
+    assert (result.returncode, result.stdout) == (2, "")
+    assert message in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize("arguments", [("run", "none.yaml"), ("show", "none"), ("shwo", "x")])
+def test_what_is_not_there_is_named(tmp_path, arguments):
+    result = halving(*arguments, folder=tmp_path)
+    assert result.returncode == 2
+    assert "Traceback" not in result.stderr
+    assert arguments[-1] in result.stderr or arguments[0] in result.stderr
+
+
+def test_init_writes_a_sweep_once(tmp_path):
+    assert halving("init", "mine.yaml", folder=tmp_path).returncode == 0
+    written = (tmp_path / "mine.yaml").read_text()
+    again = halving("init", "mine.yaml", folder=tmp_path)
+    assert (again.returncode, (tmp_path / "mine.yaml").read_text()) == (2, written)
+
+
+@pytest.mark.parametrize("command", ["init", "run", "show"])
+def test_help_has_an_example(tmp_path, command):
+    assert f"Example: halving {command}" in " ".join(halving(command, "--help", folder=tmp_path).stdout.split())
+
+
+@pytest.mark.ray
+@pytest.mark.usefixtures("ray_session")
+def test_show_tells_the_best_the_savings_and_the_failures(tiny, tmp_path):
+    sweep = tiny(
+        space={"parameters": {"model.hidden": {"grid": [7, 16]}}},
+        search={"name": "grid"},
+        train={"model": {"name": "tests.orchestrator.own_models:Touchy"}, "epochs": 1},
+    )
+    shown = halving("show", run(sweep, quiet=True).folder, folder=tmp_path).stdout
+    assert "best of 2 trials by val_accuracy" in shown
+    assert "1 failed (0001): Diverged: the loss is not finite in epoch 1" in shown
+    assert "2 trials, 0 models" in shown
