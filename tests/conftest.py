@@ -10,6 +10,7 @@ from hypothesis import settings
 
 # torch and the BLAS libraries read these when they are first imported, which is after this file is.
 os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"))
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 settings.register_profile("halving", deadline=None, derandomize=True, database=None)
 settings.load_profile("halving")
