@@ -85,7 +85,7 @@ class BayesSearcher:
         losses = np.array([worst if observation.failed else observation.loss for observation in seen])
         points = [observation.config for observation in seen]
         points += [config for config in pending if self._space.contains(config)]
-        gains = expected_improvement(self._encode(candidates), self._encode(points), losses, self._seed)
+        gains = expected_improvement(self._encode(candidates), self._encode(points), losses)
         return int(np.argmax(gains))
 
     def _encode(self, configs: Sequence[Config]) -> Array:

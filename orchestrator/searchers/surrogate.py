@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy.stats import norm, rankdata
 from skopt.acquisition import gaussian_ei
 from skopt.learning import GaussianProcessRegressor
-from skopt.learning.gaussian_process.kernels import ConstantKernel, Matern
+from skopt.learning.gaussian_process.kernels import ConstantKernel, Kernel, Matern, WhiteKernel
 
 from search_spaces import Choice, Space
 
@@ -53,23 +53,26 @@ def _dimension(options: int) -> skopt.space.Dimension:
     return skopt.space.Real(0.0, 1.0)
 
 
-def expected_improvement(candidates: Array, points: Array, losses: Array, seed: int) -> Array:
+def expected_improvement(candidates: Array, points: Array, losses: Array) -> Array:
     """Expected improvement (Jones et al. 1998) of each candidate (m, f), on the scale of `half_rank`.
 
     The first n of the points (n + p, f) have the finite losses (n,); the others are pending. These enter the
-    model with an average loss (constant liar; Ginsbourger et al. 2010), which moves the next proposal away
-    from them, while the kernel stays the one fitted to the losses seen.
+    model with the losses it expects of them (kriging believer; Ginsbourger et al. 2010): what it knows there
+    becomes sure, so the next proposal goes elsewhere, while kernel and means stay those of the losses seen.
     """
+    seen, pending = points[: len(losses)], points[len(losses) :]
     scores = half_rank(losses)
-    lies = np.full(len(points) - len(losses), scores.mean())
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a length scale at its bound: a coordinate that does not matter
         some = _some(losses)
-        model = _fit(points[some], scores[some], seed)
-        model = _condition(model, points, np.concatenate([scores, lies]))
+        kernel, noise = _fit(seen[some], scores[some])
+        noises = np.full(len(seen), noise)
+        model = _posterior(kernel, noises, seen, scores)
+        if len(pending):
+            believed = np.concatenate([scores, model.predict(pending)])
+            model = _posterior(kernel, np.append(noises, np.zeros(len(pending))), points, believed)
         # The best mean rather than the best score: in noise a lucky score leaves no improvement to expect.
-        best = model.predict(points[: len(losses)]).min()
-        gains: Array = gaussian_ei(candidates, model, y_opt=best, xi=0.0)
+        gains: Array = gaussian_ei(candidates, model, y_opt=model.predict(points).min(), xi=0.0)
     return gains
 
 
@@ -92,18 +95,20 @@ def half_rank(losses: Array) -> Array:
         return np.zeros(len(losses))
     gains /= gains.max()
     quantiles = norm.ppf((rankdata(bounded) - 0.5) / len(losses))
-    return np.where(good, -gains / np.sqrt(np.mean(gains[good] ** 2)), np.maximum(quantiles, 0.0))
+    scores: Array = np.where(good, -gains / np.sqrt(np.mean(gains[good] ** 2)), np.maximum(quantiles, 0.0))
+    return scores
 
 
-def _fit(features: Array, scores: Array, seed: int) -> GaussianProcessRegressor:
-    """A process with kernel and noise fitted by marginal likelihood."""
+def _fit(features: Array, scores: Array) -> tuple[Kernel, float]:
+    """Kernel and variance of the noise of greatest marginal likelihood."""
     width = features.shape[1]
-    kernel = ConstantKernel(1.0, (0.05, 20.0)) * Matern(np.ones(width), [(0.05, 20.0)] * width, nu=2.5)
-    model = GaussianProcessRegressor(kernel, alpha=JITTER, noise="gaussian", n_restarts_optimizer=1, random_state=seed)
-    return model.fit(features, scores)
+    # From short lengths and little noise: a start with much of it often ends where everything is noise.
+    shape = Matern(np.full(width, 0.3), [(0.05, 20.0)] * width, nu=2.5)
+    kernel = ConstantKernel(1.0, (0.05, 20.0)) * shape + WhiteKernel(0.01, (1e-5, 1.0))
+    model = GaussianProcessRegressor(kernel, alpha=JITTER, noise="gaussian").fit(features, scores)
+    return model.kernel_, model.noise_
 
 
-def _condition(model: GaussianProcessRegressor, features: Array, scores: Array) -> GaussianProcessRegressor:
-    """The process of the same kernel and noise, given these points instead."""
-    fixed = GaussianProcessRegressor(model.kernel_, alpha=model.noise_ + JITTER, optimizer=None)
-    return fixed.fit(features, scores)
+def _posterior(kernel: Kernel, noises: Array, features: Array, scores: Array) -> GaussianProcessRegressor:
+    """The process of this kernel, given scores with these variances of noise at these points."""
+    return GaussianProcessRegressor(kernel, alpha=noises + JITTER, optimizer=None).fit(features, scores)

@@ -1,0 +1,123 @@
+"""Bayesian search finds better configurations than chance does, also with several trials at once."""
+
+import math
+
+import numpy as np
+import pytest
+
+from orchestrator.searchers import BayesSearcher, Observation, RandomSearcher
+from search_spaces import Choice, Int, LogUniform, Space, Uniform, When
+
+MIXED = Space(
+    {
+        "x": Uniform(0, 1),
+        "lr": LogUniform(1e-4, 1),
+        "width": Int(1, 64),
+        "kind": Choice(["a", "b", "c"]),
+        "momentum": When(Uniform(0, 1), {"kind": ["b", "c"]}),
+    }
+)
+SEEDS = range(4)
+
+
+def loss(config) -> float:
+    """A bowl in all numbers with its floor, 0, at kind "c"."""
+    bowl = 4 * (config["x"] - 0.3) ** 2 + (math.log10(config["lr"]) + 2) ** 2 / 2
+    bowl += 2 * ((config["width"] - 40) / 64) ** 2 + (config.get("momentum", 0.5) - 0.8) ** 2
+    return bowl + {"a": 0.6, "b": 0.2, "c": 0.0}[config["kind"]]
+
+
+def search(searcher, trials=25, at_once=1, measure=loss):
+    """The observations of a search that keeps `at_once` trials running."""
+    done, pending = [], []
+    while len(done) < trials:
+        while len(pending) < at_once:
+            pending.append(searcher.suggest(done, pending))
+        config = pending.pop(0)
+        done.append(Observation(config=config, loss=measure(config)))
+    return done
+
+
+def best(observations) -> float:
+    return min(observation.loss for observation in observations if not observation.failed)
+
+
+def test_it_beats_random_search_on_a_mixed_space():
+    bayes = [best(search(BayesSearcher(MIXED, seed))) for seed in SEEDS]
+    chance = [best(search(RandomSearcher(MIXED, seed))) for seed in SEEDS]
+    assert np.mean(bayes) < 0.6 * np.mean(chance)
+    assert np.median(bayes) < min(chance)
+
+
+def test_it_beats_random_search_with_trials_side_by_side():
+    bayes = [best(search(BayesSearcher(MIXED, seed), at_once=4)) for seed in SEEDS]
+    chance = [best(search(RandomSearcher(MIXED, seed), at_once=4)) for seed in SEEDS]
+    assert np.mean(bayes) < 0.7 * np.mean(chance)
+
+
+def test_it_does_not_care_about_the_unit_of_the_loss():
+    done = search(RandomSearcher(MIXED, 0), trials=12)
+    scaled = [Observation(config=o.config, loss=1024 * o.loss) for o in done]
+    assert BayesSearcher(MIXED, 0).suggest(done, []) == BayesSearcher(MIXED, 0).suggest(scaled, [])
+
+
+def test_it_does_not_care_how_bad_the_bad_trials_are():
+    done = search(RandomSearcher(MIXED, 0), trials=12)
+    worst = max(observation.loss for observation in done)
+    worse = [Observation(config=o.config, loss=1e30 if o.loss == worst else o.loss) for o in done]
+    failed = [Observation(config=o.config, loss=math.nan if o.loss == worst else o.loss) for o in done]
+    proposals = [BayesSearcher(MIXED, 0).suggest(observations, []) for observations in (done, worse)]
+    assert proposals[0] == proposals[1]
+    assert BayesSearcher(MIXED, 0).suggest(failed, []) is not None
+
+
+def test_it_keeps_away_from_where_trials_fail():
+    def measure(config):
+        return math.nan if config["x"] < 0.5 else (config["x"] - 0.6) ** 2
+
+    space = Space({"x": Uniform(0, 1)})
+    for seed in SEEDS:
+        after_design = search(BayesSearcher(space, seed), trials=18, measure=measure)[8:]
+        assert sum(observation.failed for observation in after_design) <= 2
+        assert best(after_design) < 1e-3
+
+
+@pytest.mark.parametrize("basins", [2, 3])
+def test_pending_trials_send_the_next_proposal_to_another_basin(basins):
+    space = Space({"x": Uniform(0, 1)})
+    done = [
+        Observation(config={"x": x}, loss=math.cos(2 * math.pi * basins * x))
+        for x in np.linspace(0, 1, 5 * basins + 1).tolist()
+    ]
+    for seed in SEEDS:
+        pending = []
+        for _ in range(basins):
+            pending.append(BayesSearcher(space, seed).suggest(done, pending))
+        assert sorted(int(basins * config["x"]) for config in pending) == list(range(basins))
+
+
+def test_the_design_covers_the_space_before_the_model_takes_over():
+    space = Space({"x": Uniform(0, 1)})
+    design = search(BayesSearcher(space, 3, initial=8), trials=8, at_once=4, measure=lambda c: 0.0)
+    assert sorted(int(8 * observation.config["x"]) for observation in design) == list(range(8))
+
+
+def test_the_design_goes_on_while_nothing_has_finished():
+    space = Space({"x": Uniform(0, 1)})
+    searcher, pending = BayesSearcher(space, 3, initial=2), []
+    for _ in range(16):
+        pending.append(searcher.suggest([], pending))
+    assert sorted(int(16 * config["x"]) for config in pending) == list(range(16))
+
+
+def test_a_small_space_is_searched_whole_for_the_best_of_the_rest():
+    space = Space({"x": Int(0, 40)})
+    done = search(BayesSearcher(space, 0), trials=16, measure=lambda c: abs(c["x"] - 31))
+    assert best(done) == 0
+
+
+@pytest.mark.parametrize("trials", [100, 101, 150])
+def test_many_observations_are_thinned_for_the_kernel_but_all_are_known(trials):
+    space = Space({"x": Int(1, 2 * trials + 1)})
+    done = [Observation(config={"x": 2 * n}, loss=abs(2 * n - 101)) for n in range(1, trials + 1)]
+    assert BayesSearcher(space, 0).suggest(done, [])["x"] in (99, 101, 103)
