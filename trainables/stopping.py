@@ -14,14 +14,21 @@ class EarlyStopping:
     def __init__(self, config: StoppingConfig) -> None:
         self.config = config
         self.best = inf
+        self.last_gain = inf
         self.waited = 0
 
     def update(self, value: float) -> bool:
-        """Takes one epoch's value; True if it is better than the best so far by more than `min_delta`."""
-        improved = value < self.best - self.config.min_delta
+        """Takes one epoch's value; True if it is the best so far, by however little.
+
+        Patience starts again only at a value better by more than `min_delta` than the one at which it last did.
+        """
+        if value < self.last_gain - self.config.min_delta:
+            self.last_gain, self.waited = value, 0
+        else:
+            self.waited += 1
+        improved = value < self.best
         if improved:
             self.best = value
-        self.waited = 0 if improved else self.waited + 1
         return improved
 
     @property
@@ -29,7 +36,7 @@ class EarlyStopping:
         return self.config.patience is not None and self.waited >= self.config.patience
 
     def state_dict(self) -> dict[str, Any]:
-        return {"best": self.best, "waited": self.waited}
+        return {"best": self.best, "last_gain": self.last_gain, "waited": self.waited}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.best, self.waited = state["best"], state["waited"]
+        self.best, self.last_gain, self.waited = state["best"], state["last_gain"], state["waited"]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from functools import lru_cache
 from pathlib import Path
@@ -18,34 +20,49 @@ from trainables.parallel.ddp import SOLO, Group, broadcast
 from trainables.trainer import EpochMetrics, Trainer
 
 CHECKPOINT = "last.pt"
-_VERSION = 1
+TIMED = ("data", "build", "train", "evaluate", "checkpoint")
+_VERSION = 2
+# A checkpoint is due after so many times the seconds that writing the last one took: saving costs 5% at the most.
+_TRAINING_PER_SAVING = 20
 
 _load_data = lru_cache(maxsize=2)(load_data)
 
 
 class Worker:
-    """Every rank of a group makes the same calls in the same order."""
+    """Every rank of a group makes the same calls in the same order.
+
+    The first epoch and the last are saved before they are reported; one between only if training since the last save
+    took 20 times as long as that save. What a kill loses is trained again, silently as far as it was reported.
+    """
 
     def __init__(self, group: Group = SOLO) -> None:
         self.group = group
         self._trainer: Trainer | None = None
         self._epochs: Iterator[EpochMetrics] = iter(())
+        self._history: list[dict[str, Any]] = []
+        self._known = 0
         self._path: Path | None = None
+        self._unsaved_s = self._saving_s = 0.0
+        self._timing = dict.fromkeys(TIMED, 0.0)
 
-    def begin(self, config: dict[str, Any], folder: str | None) -> None:
-        """Leaves the trial before and starts that of `config`, from the folder's checkpoint if it has one.
+    def begin(self, config: dict[str, Any], folder: str | None, known_epochs: int = 0) -> None:
+        """Saves and leaves the trial before; starts that of `config`, from the folder's checkpoint if it has one.
 
-        Only rank 0 reads and writes the folder. Raises CheckpointError for a damaged one or another config's.
+        known_epochs: how many of the trial's epochs were reported before; they are not reported again. Only rank 0
+        reads and writes the folder. Raises CheckpointError for a damaged checkpoint or another config's.
         """
+        self.save()
+        self._trainer = None
         checked = TrainConfig.model_validate(config)
-        self._trainer, self._epochs = None, iter(())
         self._path = Path(folder) / CHECKPOINT if folder is not None else None
-        trainer = Trainer(checked, _load_data(checked.data), group=self.group)
-        state = broadcast(self._saved(checked) if self.group.rank == 0 else None, self.group)
-        if isinstance(state, CheckpointError):
-            raise state
-        if state is not None:
-            trainer.load_state_dict(state)
+        self._unsaved_s = self._saving_s = 0.0
+        with self._timed("data"):
+            data = _load_data(checked.data)
+        with self._timed("build"):
+            trainer = Trainer(checked, data, group=self.group)
+        with self._timed("checkpoint"):
+            self._history = self._restore(trainer)
+        self._known = known_epochs
         self._trainer, self._epochs = trainer, trainer.epochs()
 
     @property
@@ -55,29 +72,61 @@ class Worker:
         return self._trainer
 
     @property
-    def done_epochs(self) -> int:
-        """Whole epochs behind this trial, those before a resume included."""
-        return self.trainer.epoch
-
-    @property
     def finished(self) -> bool:
-        return self.trainer.finished
+        """Whether no epoch is left to train or to report."""
+        return self.trainer.finished and self._known >= len(self._history)
 
     def epoch(self) -> dict[str, Any]:
-        """Trains one epoch; its metrics and `finished`. The checkpoint is on the disk when this returns."""
-        if self.finished:
-            raise RuntimeError(f"the trial is finished: no epoch follows epoch {self.done_epochs}")
-        metrics = next(self._epochs)
-        if self.group.rank == 0 and self._path:
-            save_checkpoint(self._path, self._state())
-        return asdict(metrics) | {"finished": self.finished}
+        """The metrics of the next epoch that was not reported, trained now or stored before; `finished`; `timing`.
 
-    def _state(self) -> dict[str, Any]:
-        config = self.trainer.config.model_dump(mode="json")
-        return {"version": _VERSION, "config": config, "trainer": self.trainer.state_dict()}
+        timing: this worker's seconds since its previous report by what they went into, one for each of TIMED. A trial
+        that is finished and known gives its last epoch once more.
+        """
+        while len(self._history) <= self._known and not self.trainer.finished:
+            self._train()
+        self._known = min(self._known + 1, len(self._history))
+        timing, self._timing = self._timing, dict.fromkeys(TIMED, 0.0)
+        return self._history[self._known - 1] | {"finished": self.finished, "timing": timing}
+
+    def save(self) -> None:
+        """Writes the checkpoint if the one on the disk is older: for a trial that is stopped before its end."""
+        if self._trainer is None or not self._unsaved_s or self._path is None or self.group.rank:
+            return
+        config = self._trainer.config.model_dump(mode="json")
+        state = {"version": _VERSION, "config": config, "trainer": self._trainer.state_dict(), "history": self._history}
+        before = self._timing["checkpoint"]
+        with self._timed("checkpoint"):
+            save_checkpoint(self._path, state)
+        self._unsaved_s, self._saving_s = 0.0, self._timing["checkpoint"] - before
+
+    def _train(self) -> None:
+        """Trains one epoch, and saves it if that is due."""
+        try:
+            metrics = next(self._epochs)
+        except BaseException:
+            self._trainer = None  # torn in the middle of an epoch: nothing of it may be saved
+            raise
+        self._history.append(asdict(metrics))
+        training = len(self.trainer.train) / metrics.images_per_second
+        self._timing["train"] += training
+        self._timing["evaluate"] += metrics.seconds - training
+        self._unsaved_s += metrics.seconds
+        if self.trainer.finished or self._unsaved_s >= _TRAINING_PER_SAVING * self._saving_s:
+            self.save()
+
+    def _restore(self, trainer: Trainer) -> list[dict[str, Any]]:
+        """Brings the trainer to where the folder's checkpoint is, in every rank; the metrics of its epochs."""
+        saved = broadcast(self._saved(trainer.config) if self.group.rank == 0 else None, self.group)
+        if saved is None:
+            return []
+        if isinstance(saved, CheckpointError):
+            raise saved
+        trainer.load_state_dict(saved["trainer"])
+        history: list[dict[str, Any]] = saved["history"]
+        return history
 
     def _saved(self, config: TrainConfig) -> dict[str, Any] | CheckpointError | None:
-        """The folder's trainer state. An error is returned, for all ranks to raise it: else they would wait."""
+        """The folder's checkpoint. An error is returned, for all ranks to raise it: else they would wait."""
         if self._path is None or not self._path.exists():
             return None
         try:
@@ -85,17 +134,24 @@ class Worker:
         except CheckpointError as error:
             return error
 
+    @contextmanager
+    def _timed(self, part: str) -> Iterator[None]:
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            self._timing[part] += time.perf_counter() - started
+
 
 def _checked(saved: dict[str, Any], config: TrainConfig, path: Path) -> dict[str, Any]:
-    """The trainer's state, if it is of this config; only `epochs` may differ: a trial may be prolonged."""
+    """What was saved, if it is of this config; only `epochs` may differ: a trial may be prolonged."""
     if saved.get("version") != _VERSION:
         raise CheckpointError(f"{path} has version {saved.get('version')}, but this program reads {_VERSION}")
     ours, theirs = config.model_dump(mode="json"), dict(saved["config"])
     different = [key for key in ours if key != "epochs" and ours[key] != theirs.get(key)]
     if different:
         raise CheckpointError(f"{path} was made with another {', '.join(different)}")
-    state: dict[str, Any] = saved["trainer"]
-    return state
+    return saved
 
 
 def load_best(path: Path) -> tuple[nn.Module, TrainConfig]:

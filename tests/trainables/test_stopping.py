@@ -21,9 +21,17 @@ def test_an_improvement_starts_the_count_again() -> None:
     assert not stopping.stop
 
 
-def test_too_small_a_gain_is_none() -> None:
-    stopping = EarlyStopping(StoppingConfig(patience=9, min_delta=0.5))
-    assert feed(stopping, 3.0, 2.6, 2.4) == [True, False, True]
+def test_a_small_gain_is_the_best_but_does_not_start_the_count_again() -> None:
+    stopping = EarlyStopping(StoppingConfig(patience=2, min_delta=0.5))
+    assert feed(stopping, 3.0, 2.9, 2.8) == [True, True, True]
+    assert stopping.best == 2.8
+    assert stopping.stop
+
+
+def test_small_gains_add_up_to_one_over_min_delta() -> None:
+    stopping = EarlyStopping(StoppingConfig(patience=2, min_delta=0.5))
+    feed(stopping, 3.0, 2.7, 2.4, 2.4)
+    assert not stopping.stop
 
 
 def test_without_patience_it_never_stops_but_knows_the_best() -> None:
@@ -34,8 +42,8 @@ def test_without_patience_it_never_stops_but_knows_the_best() -> None:
 
 
 def test_state_goes_on_where_it_was() -> None:
-    first, second = (EarlyStopping(StoppingConfig(patience=2)) for _ in range(2))
-    feed(first, 1.0, 2.0)
+    first, second = (EarlyStopping(StoppingConfig(patience=3, min_delta=0.5)) for _ in range(2))
+    feed(first, 1.0, 0.9)
     second.load_state_dict(first.state_dict())
-    assert feed(second, 2.0) == [False]
+    assert feed(second, 0.95, 0.6) == [False, True]
     assert second.stop

@@ -1,10 +1,21 @@
+from itertools import count
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from trainables import CheckpointError, TrainConfig, Worker, evaluate, load_checkpoint, load_data, save_checkpoint
-from trainables.worker import CHECKPOINT, load_best
+from trainables import (
+    CheckpointError,
+    Diverged,
+    TrainConfig,
+    Worker,
+    evaluate,
+    load_checkpoint,
+    load_data,
+    save_checkpoint,
+)
+from trainables.worker import CHECKPOINT, TIMED, load_best
 
 MLP = {"model": {"name": "mlp", "width": 16, "dropout": 0.3}, "augment": {"shift": 0.1}, "epochs": 3}
 RESNET = {"model": {"name": "resnet", "width": 4}, "optimizer": {"name": "adam", "lr": 0.01}, "epochs": 2}
@@ -17,9 +28,12 @@ def config(base: dict[str, Any], **overrides: Any) -> dict[str, Any]:
 def run(worker: Worker) -> list[dict[str, Any]]:
     metrics = []
     while not worker.finished:
-        epoch = worker.epoch()
-        metrics.append({key: epoch[key] for key in epoch if key not in ("seconds", "images_per_second")})
+        metrics.append(timeless(worker.epoch()))
     return metrics
+
+
+def timeless(epoch: dict[str, Any]) -> dict[str, Any]:
+    return {key: epoch[key] for key in epoch if key not in ("seconds", "images_per_second", "timing")}
 
 
 def test_a_warm_worker_does_as_a_fresh_one(tmp_path: Path) -> None:
@@ -46,21 +60,100 @@ def test_goes_on_from_the_folders_checkpoint(tmp_path: Path) -> None:
     expected = run(whole)
     before.begin(config(MLP), str(tmp_path))
     before.epoch()
-    after.begin(config(MLP), str(tmp_path))
-    assert after.done_epochs == 1
+    after.begin(config(MLP), str(tmp_path), known_epochs=1)
     assert run(after) == expected[1:]
 
 
-def test_the_checkpoint_is_on_the_disk_after_each_epoch(tmp_path: Path) -> None:
+@pytest.mark.parametrize("saved", [0, 1, 2, 3])
+@pytest.mark.parametrize("known", [0, 1, 2, 3])
+def test_whatever_was_saved_and_reported_the_rest_is_reported_once(tmp_path: Path, saved: int, known: int) -> None:
+    whole, before, after = Worker(), Worker(), Worker()
+    whole.begin(config(MLP), None)
+    expected = run(whole)
+    before.begin(config(MLP), str(tmp_path))
+    for _ in range(saved):
+        before.epoch()
+    before.save()
+    after.begin(config(MLP), str(tmp_path), known)
+    if known < len(expected):
+        assert run(after) == expected[known:]
+    assert timeless(after.epoch()) == expected[-1]
+    assert after.finished
+    assert set(load_best(tmp_path / CHECKPOINT)[0].state_dict()) == set(after.trainer.model.state_dict())
+
+
+def test_a_stored_report_is_given_without_training(tmp_path: Path) -> None:
+    worker = Worker()
+    worker.begin(config(MLP), str(tmp_path))
+    lost = [worker.epoch(), worker.epoch()]
+    worker.begin(config(MLP), str(tmp_path))
+    again = [worker.epoch(), worker.epoch()]
+    assert [epoch["timing"]["train"] for epoch in again] == [0, 0]
+    assert [epoch | {"timing": None} for epoch in again] == [epoch | {"timing": None} for epoch in lost]
+    assert worker.epoch()["timing"]["train"] > 0
+
+
+def test_the_first_and_the_last_epoch_are_on_the_disk_when_reported(tmp_path: Path) -> None:
     worker = Worker()
     worker.begin(config(MLP), str(tmp_path))
     assert not list(tmp_path.iterdir())
     for epoch in (1, 2, 3):
-        assert worker.epoch()["finished"] == (epoch == 3)
+        reported = worker.epoch()
+        assert reported["finished"] == (epoch == 3)
+        if epoch == 2:
+            continue
         saved = load_checkpoint(tmp_path / CHECKPOINT)
-        assert (saved["trainer"]["epoch"], saved["version"]) == (epoch, 1)
+        assert (saved["trainer"]["epoch"], len(saved["history"]), saved["version"]) == (epoch, epoch, 2)
         assert TrainConfig.model_validate(saved["config"]) == TrainConfig.of(MLP)
         assert set(saved["trainer"]["best"]) == set(saved["trainer"]["model"])
+
+
+@pytest.mark.parametrize(("seconds", "epochs"), [(0.0, [1, 2, 3, 4]), (1e6, [1, 4])])
+def test_saves_as_often_as_costs_little(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seconds: float, epochs: list[int]
+) -> None:
+    """Saving on a clock of its own, which is always free or always dear."""
+    ticks, saved = count(), []
+    monkeypatch.setattr("trainables.worker.time", SimpleNamespace(perf_counter=lambda: next(ticks) * seconds))
+    worker = Worker()
+    worker.begin(config(MLP, epochs=4), str(tmp_path))
+    while not worker.finished:
+        worker.epoch()
+        saved.append(load_checkpoint(tmp_path / CHECKPOINT)["trainer"]["epoch"])
+    assert sorted(set(saved)) == epochs
+
+
+def test_a_trial_that_is_left_is_saved(tmp_path: Path) -> None:
+    worker = Worker()
+    worker.begin(config(MLP), str(tmp_path / "left"))
+    worker.epoch()
+    worker.epoch()
+    worker.begin(config(MLP), str(tmp_path / "next"))
+    assert load_checkpoint(tmp_path / "left" / CHECKPOINT)["trainer"]["epoch"] == 2
+
+
+def test_a_trial_torn_within_an_epoch_is_not_saved(tmp_path: Path) -> None:
+    worker = Worker()
+    worker.begin(config(RESNET, **{"optimizer.name": "sgd", "optimizer.lr": 1e38}), str(tmp_path))
+    with pytest.raises(Diverged):
+        run(worker)
+    worker.save()
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(RuntimeError, match="call begin"):
+        worker.epoch()
+
+
+def test_time_is_told_by_what_it_went_into(tmp_path: Path) -> None:
+    worker = Worker()
+    worker.begin(config(MLP), str(tmp_path))
+    first, second = worker.epoch(), worker.epoch()
+    for epoch in (first, second):
+        assert tuple(epoch["timing"]) == TIMED
+        assert epoch["timing"]["train"] + epoch["timing"]["evaluate"] == pytest.approx(epoch["seconds"])
+        assert epoch["timing"]["evaluate"] > 0
+    assert first["timing"]["build"] > 0
+    assert first["timing"]["checkpoint"] > 0
+    assert (second["timing"]["data"], second["timing"]["build"]) == (0, 0)
 
 
 def test_nothing_is_written_without_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -71,14 +164,13 @@ def test_nothing_is_written_without_a_folder(tmp_path: Path, monkeypatch: pytest
     assert not list(tmp_path.iterdir())
 
 
-def test_a_finished_trial_has_no_further_epoch(tmp_path: Path) -> None:
+def test_a_finished_trial_trains_no_further_epoch(tmp_path: Path) -> None:
     worker = Worker()
     worker.begin(config(MLP, epochs=1), str(tmp_path))
-    assert worker.epoch()["finished"]
-    worker.begin(config(MLP, epochs=1), str(tmp_path))
+    only = worker.epoch()
+    worker.begin(config(MLP, epochs=1), str(tmp_path), known_epochs=1)
     assert worker.finished
-    with pytest.raises(RuntimeError, match="no epoch follows epoch 1"):
-        worker.epoch()
+    assert timeless(worker.epoch()) == timeless(only)
 
 
 def test_a_trial_may_be_prolonged(tmp_path: Path) -> None:
@@ -86,7 +178,7 @@ def test_a_trial_may_be_prolonged(tmp_path: Path) -> None:
     worker.begin(config(MLP, epochs=1), str(tmp_path))
     worker.epoch()
     worker.begin(config(MLP, epochs=3), str(tmp_path))
-    assert [epoch["epoch"] for epoch in run(worker)] == [2, 3]
+    assert [(epoch["epoch"], epoch["finished"]) for epoch in run(worker)] == [(1, False), (2, False), (3, True)]
 
 
 def test_another_configs_checkpoint_is_refused(tmp_path: Path) -> None:
@@ -99,7 +191,7 @@ def test_another_configs_checkpoint_is_refused(tmp_path: Path) -> None:
 
 def test_a_checkpoint_of_another_version_is_refused(tmp_path: Path) -> None:
     save_checkpoint(tmp_path / CHECKPOINT, {"version": 99})
-    with pytest.raises(CheckpointError, match="has version 99, but this program reads 1"):
+    with pytest.raises(CheckpointError, match="has version 99, but this program reads 2"):
         Worker().begin(config(MLP), str(tmp_path))
 
 

@@ -9,12 +9,14 @@ from trainables import CheckpointError, Diverged, Worker, evaluate, join_group, 
 
 
 def run(rank: int, folder: Path, trials: dict[str, dict[str, Any]]) -> None:
-    """Every trial by its name; then the one named "dropout" again, interrupted, and from a damaged checkpoint."""
+    """Every trial by its name; then the one named "dropout" again, interrupted and from a damaged checkpoint."""
     torch.set_num_threads(1)
     worker = Worker(join_group(rank, 2, f"file://{folder}/meeting"))
     results = {name: attempt(worker, config) for name, config in trials.items()}
     own_folder = folder / f"seen-by-rank-{rank}"
-    results["interrupted"] = interrupted(worker, trials["dropout"], str(own_folder))
+    results["interrupted"] = interrupted(worker, trials["dropout"], str(own_folder), known=1)
+    results["report lost"] = interrupted(worker, trials["dropout"], f"{own_folder}-0", known=0)
+    results["checkpoint lost"] = interrupted(worker, trials["dropout"], None, known=1)
     if rank == 0:
         (own_folder / "last.pt").write_bytes(b"damaged")
     results["damaged"] = refused(worker, trials["dropout"], str(own_folder))
@@ -49,10 +51,10 @@ def refused(worker: Worker, config: dict[str, Any], folder: str) -> dict[str, An
     return {}
 
 
-def interrupted(worker: Worker, config: dict[str, Any], folder: str) -> dict[str, Any]:
+def interrupted(worker: Worker, config: dict[str, Any], folder: str | None, known: int) -> dict[str, Any]:
     """The same trial, left after its first epoch; each rank has a folder of its own, as without a shared disk."""
     worker.begin(config, folder)
     first = worker.epoch()
-    worker.begin(config, folder)
+    worker.begin(config, folder, known)
     rest = finish(worker)
-    return {**rest, "metrics": [first, *rest["metrics"]]}
+    return {**rest, "metrics": [first, *rest["metrics"]][-config["epochs"] :]}
