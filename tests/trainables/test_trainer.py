@@ -99,9 +99,11 @@ def test_the_shipped_residual_network_learns(digits: Dataset) -> None:
     assert list(Trainer(config, digits).epochs())[-1].val_accuracy > 0.9
 
 
+@pytest.mark.parametrize("min_delta", [0.0, 10.0])
 @pytest.mark.parametrize(("metric", "sign"), [("val_loss", 1), ("val_accuracy", -1)])
-def test_ends_with_the_weights_of_the_best_epoch(digits: Dataset, metric: str, sign: int) -> None:
-    config = small(optimizer__lr=1.0, schedule__name="constant", epochs=6, stopping__metric=metric)
+def test_ends_with_the_weights_of_the_best_epoch(digits: Dataset, metric: str, sign: int, min_delta: float) -> None:
+    stopping = {"metric": metric, "min_delta": min_delta}
+    config = small(optimizer__lr=1.0, schedule__name="constant", epochs=6, stopping=stopping)
     trainer = Trainer(config, digits)
     metrics = list(trainer.epochs())
     best = min(metrics, key=lambda m: sign * getattr(m, metric))
