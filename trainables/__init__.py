@@ -11,7 +11,8 @@ from trainables.config import (
     StoppingConfig,
     TrainConfig,
 )
-from trainables.data import DataError, Dataset, Split, load_data
+from trainables.data import Dataset, Split, as_floats, load_data
+from trainables.idx import DataError
 from trainables.models import ModelError, build_model, find_builder, mlp, resnet
 from trainables.optim import build_optimizer, build_schedule
 from trainables.parallel import SOLO, Group, free_address, join_group, leave_group
@@ -40,6 +41,7 @@ __all__ = [
     "TrainConfig",
     "Trainer",
     "Worker",
+    "as_floats",
     "build_model",
     "build_optimizer",
     "build_schedule",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
@@ -14,12 +15,22 @@ class _Part(BaseModel):
 
 
 class DataConfig(_Part):
-    """Which data, and the fractions of it held out; `seed` fixes the split, apart from the training seed."""
+    """Which data, and the fractions of it held out; `seed` fixes the split, apart from the training seed.
+
+    path: the folder of data that is read from files. Data with test images of its own keeps them: `test` is not used.
+    """
 
     name: str = "digits"
+    path: str | None = None
     validation: Annotated[float, Field(gt=0, lt=1)] = 0.2
     test: Annotated[float, Field(gt=0, lt=1)] = 0.2
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
+
+    @field_validator("path")
+    @classmethod
+    def _absolute(cls, path: str | None) -> str | None:
+        """The processes of a cluster have working folders of their own."""
+        return None if path is None else str(Path(path).expanduser().absolute())
 
     @field_validator("test")
     @classmethod

@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from trainables.augment import Augment
 from trainables.config import TrainConfig
-from trainables.data import Dataset, Split
+from trainables.data import Dataset, Split, as_floats
 from trainables.models import build_model
 from trainables.optim import build_optimizer, build_schedule
 from trainables.parallel import SOLO, Group
@@ -136,7 +136,7 @@ class Trainer:
         if not len(indices):
             return torch.zeros((), device=self.group.device)
         indices = indices.to(self.group.device)
-        images = self.augment.apply(self.train.images[indices], changes)
+        images = self.augment.apply(as_floats(self.train.images[indices]), changes)
         with torch.autocast(self.group.device.type, torch.bfloat16, enabled=self.group.device.type == "cuda"):
             loss = self.objective(self.model(images), self.train.labels[indices], images)
         total = loss * len(indices)
@@ -179,7 +179,7 @@ def evaluate(model: nn.Module, split: Split, group: Group = SOLO) -> tuple[float
     for start in range(mine.start, mine.stop, _EVALUATION_BATCH):
         rows = slice(start, min(start + _EVALUATION_BATCH, mine.stop))
         labels = split.labels[rows].to(device)
-        logits = model(split.images[rows].to(device))
+        logits = model(as_floats(split.images[rows].to(device)))
         totals[0] += functional.cross_entropy(logits, labels, reduction="sum")
         totals[1] += (logits.argmax(1) == labels).sum()
     model.train(was_training)

@@ -1,8 +1,15 @@
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 import torch
 from pydantic import ValidationError
 
-from trainables import DataConfig, DataError, Dataset, load_data
+from trainables import DataConfig, DataError, Dataset, Split, TrainConfig, Trainer, as_floats, load_data
+from trainables.compress import recalibrate
+from trainables.data import FASHION_MNIST
+
+PARTS = ("train", "validation", "test")
 
 
 def test_digits_are_images_between_zero_and_one(digits: Dataset) -> None:
@@ -42,8 +49,60 @@ def test_mean_and_std_are_those_of_the_training_part(digits: Dataset) -> None:
     assert torch.allclose(digits.std, images.std(dim=(0, 2, 3)))
 
 
+def test_digits_have_no_folder(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"data\.path must be left out for digits"):
+        load_data(DataConfig(path=str(tmp_path)))
+
+
+def test_a_relative_folder_means_the_same_in_every_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", "/home/somebody")
+    assert DataConfig(path="images").path == str(tmp_path / "images")
+    assert DataConfig(path="~/images").path == "/home/somebody/images"
+
+
+def test_bytes_are_measured_as_the_floats_they_stand_for(idx_folder: Path) -> None:
+    data = load_data(DataConfig(name="idx", path=str(idx_folder)))
+    assert (data.train.images.dtype, data.test.images.dtype) == (torch.uint8, torch.uint8)
+    floats = as_floats(data.train.images)
+    assert (float(floats.min()), float(floats.max())) == (0.0, 1.0)
+    assert torch.allclose(data.mean, floats.mean(dim=(0, 2, 3)))
+    assert torch.allclose(data.std, floats.std(dim=(0, 2, 3)))
+
+
+def test_bytes_train_and_compress_as_the_floats_they_stand_for(idx_folder: Path) -> None:
+    data = load_data(DataConfig(name="idx", path=str(idx_folder)))
+    parts = {name: Split(as_floats(part.images), part.labels) for name, part in vars(data).items() if name in PARTS}
+    config = TrainConfig.of({"epochs": 2, "model": {"name": "mlp", "width": 8}, "augment": {"rotate": 10, "crop": 1}})
+    trainers = [Trainer(config, each) for each in (data, replace(data, **parts))]
+    losses = [[(epoch.train_loss, epoch.val_loss) for epoch in trainer.epochs()] for trainer in trainers]
+    assert losses[0] == losses[1]
+    for trainer in trainers:
+        recalibrate(trainer.model, trainer.train.images)
+    one, other = (trainer.model.state_dict() for trainer in trainers)
+    assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+@pytest.mark.skipif(not Path(FASHION_MNIST).is_dir(), reason="Debian's package dataset-fashion-mnist is not installed")
+def test_fashion_mnist_keeps_its_own_test_images() -> None:
+    data = load_data(DataConfig(name="fashion_mnist", validation=0.1))
+    assert [len(part) for part in (data.train, data.validation, data.test)] == [54_000, 6_000, 10_000]
+    assert (data.input_shape, data.classes[9]) == ((1, 28, 28), "Ankle boot")
+    for part in (data.train, data.validation, data.test):
+        assert set(part.labels.bincount().tolist()) == {len(part) // 10}
+    assert float(data.mean) == pytest.approx(0.286, abs=1e-3)
+    assert float(data.std) == pytest.approx(0.353, abs=1e-3)
+    assert data.test.labels[:10].tolist() == [9, 2, 1, 1, 6, 1, 4, 6, 5, 7]
+
+
+def test_fashion_mnist_that_is_not_there_says_where_it_comes_from(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("trainables.data.FASHION_MNIST", "/nowhere/fashion-mnist")
+    with pytest.raises(DataError, match=r"/nowhere/fashion-mnist does not exist: install.* dataset-fashion-mnist"):
+        load_data(DataConfig(name="fashion_mnist"))
+
+
 def test_unknown_data_lists_what_there_is() -> None:
-    with pytest.raises(DataError, match=r"one of digits.*but got 'mnist'"):
+    with pytest.raises(DataError, match=r"one of digits, fashion_mnist, idx, but got 'mnist'"):
         load_data(DataConfig(name="mnist"))
 
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from trainables.compress.plan import CompressPlan
 from trainables.config import OptimizerConfig, ScheduleConfig, StoppingConfig, TrainConfig
-from trainables.data import Dataset
+from trainables.data import Dataset, as_floats
 from trainables.trainer import EpochMetrics, Trainer
 
 BATCH = 256
@@ -40,7 +40,7 @@ class Distillation:
 
 
 def recalibrate(model: nn.Module, images: Tensor) -> None:
-    """Measure the BatchNorm statistics of `model` anew on `images` (N, C, H, W); its weights stay."""
+    """Measure the BatchNorm statistics of `model` anew on `images` (N, C, H, W), floats or uint8; its weights stay."""
     norms = [module for module in model.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
     norms = [norm for norm in norms if norm.track_running_stats]
     device = next((p.device for p in model.parameters()), torch.device("cpu"))
@@ -52,7 +52,7 @@ def recalibrate(model: nn.Module, images: Tensor) -> None:
         norm.train()
     with torch.no_grad():
         for batch in images.chunk(-(-len(images) // BATCH)):
-            model(batch.to(device))
+            model(as_floats(batch.to(device)))
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum
     model.eval()

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from trainables.data import Split
+from trainables.data import Split, as_floats
 
 # Its Linux builds report each session to their maker, unless this is set when the library is loaded.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
@@ -55,21 +55,21 @@ class Latency:
 
 
 def parity(path: Path, model: nn.Module, images: Tensor) -> Parity:
-    """Compare the ONNX model at `path` with `model` on `images` (N, C, H, W)."""
+    """Compare the ONNX model at `path` with `model` on `images` (N, C, H, W), floats or uint8."""
     model.eval()
     device = next((p.device for p in model.parameters()), torch.device("cpu"))
     with torch.no_grad():
-        expected = torch.cat([model(batch.to(device)).cpu().float() for batch in _batches(images)])
+        expected = torch.cat([model(as_floats(batch.to(device))).cpu().float() for batch in _batches(images)])
     actual = onnx_logits(path, images)
     same = (actual.argmax(1) == expected.argmax(1)).double().mean()
     return Parity(float((actual - expected).abs().max()), float(same), float(expected.abs().max()))
 
 
 def onnx_logits(path: Path, images: Tensor) -> Tensor:
-    """Logits (N, classes) of the ONNX model at `path`."""
+    """Logits (N, classes) of the ONNX model at `path` for `images` (N, C, H, W), floats or uint8."""
     session = _session(path)
     name = session.get_inputs()[0].name
-    batches = _batches(images.cpu().float())
+    batches = (as_floats(batch.cpu()) for batch in _batches(images))
     return torch.cat([torch.from_numpy(session.run(None, {name: batch.numpy()})[0]) for batch in batches])
 
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from trainables import DataConfig, Split, evaluate, load_data, mlp
+from trainables import DataConfig, Split, as_floats, evaluate, load_data, mlp
 from trainables.compress import Parity, export_onnx, measure_latency, onnx_accuracy, onnx_logits, parity
 
 DATA = load_data(DataConfig())
@@ -70,6 +70,15 @@ def test_accuracy_is_that_of_the_model(model: nn.Module, artefact: Path) -> None
     assert onnx_accuracy(artefact, DATA.test) == pytest.approx(evaluate(model, DATA.test)[1], abs=1e-9)
     right = Split(DATA.test.images, onnx_logits(artefact, DATA.test.images).argmax(1))
     assert onnx_accuracy(artefact, right) == 1
+
+
+def test_bytes_are_given_to_models_as_the_floats_they_stand_for(model: nn.Module, artefact: Path) -> None:
+    stored = Split((DATA.test.images * 255).byte(), DATA.test.labels)
+    floats = Split(as_floats(stored.images), stored.labels)
+    assert torch.equal(onnx_logits(artefact, stored.images), onnx_logits(artefact, floats.images))
+    assert onnx_accuracy(artefact, stored) == onnx_accuracy(artefact, floats) > 1 / 20
+    assert evaluate(model, stored) == evaluate(model, floats)
+    assert parity(artefact, model, stored.images) == parity(artefact, model, floats.images)
 
 
 def test_latency_has_a_row_a_model_and_batch_with_its_spread(artefact: Path) -> None:

@@ -1,0 +1,87 @@
+"""Labelled images in IDX files, the format of MNIST (LeCun, Cortes and Burges 1998) and of what followed it."""
+
+from __future__ import annotations
+
+import gzip
+import struct
+import zlib
+from math import prod
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+class DataError(ValueError):
+    """Data that is unknown, missing or damaged, or cannot be split as asked."""
+
+
+def read_folder(folder: Path, classes: int | None = None) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
+    """The training and the test part of a folder with MNIST's four files, each with or without ".gz".
+
+    A part is uint8 images (N, H, W) and int64 labels (N,), which are below `classes`; where that is None, those of the
+    test part are below the number of the training part's. Raises DataError, which names the file.
+    """
+    if not folder.is_dir():
+        raise DataError(f"{folder} must be the folder of the four IDX files, but there is no such folder")
+    train = _read_part(folder, "train", classes)
+    test = _read_part(folder, "t10k", classes or int(train[1].max()) + 1)
+    if test[0].shape[1:] != train[0].shape[1:]:
+        raise DataError(
+            f"{_find(folder, 't10k-images-idx3-ubyte')} must hold images of {_sides(train[0])} pixels as the "
+            f"training part does, but holds images of {_sides(test[0])}"
+        )
+    return train, test
+
+
+def _read_part(folder: Path, part: str, classes: int | None) -> tuple[Tensor, Tensor]:
+    images_file, labels_file = (_find(folder, f"{part}-{kind}-ubyte") for kind in ("images-idx3", "labels-idx1"))
+    images, labels = _read(images_file, dimensions=3), _read(labels_file, dimensions=1)
+    if len(labels) != len(images):
+        raise DataError(
+            f"{labels_file} must hold a label for each of the {len(images)} images in {images_file.name}, "
+            f"but holds {len(labels)}"
+        )
+    if classes and int(labels.max()) >= classes:
+        raise DataError(f"{labels_file} must hold labels below {classes}, but holds {int(labels.max())}")
+    return images, labels.long()
+
+
+def _find(folder: Path, name: str) -> Path:
+    compressed, plain = folder / f"{name}.gz", folder / name
+    if compressed.is_file():
+        return compressed
+    if plain.is_file():
+        return plain
+    raise DataError(f"{compressed} is missing, and so is {name}")
+
+
+def _read(path: Path, dimensions: int) -> Tensor:
+    """The bytes of an IDX file in their shape: the magic number, big-endian sizes, the values row by row."""
+    content, magic, header = _content(path), bytes((0, 0, 8, dimensions)), 4 + 4 * dimensions
+    if content[:4] != magic:
+        raise DataError(f"{path} must begin with the magic number {magic.hex()}, but begins with {content[:4].hex()}")
+    if len(content) < header:
+        raise DataError(f"{path} must hold a header of {header} bytes, but ends after {len(content)}")
+    shape = struct.unpack_from(f">{dimensions}I", content, 4)
+    if len(content) != header + prod(shape) or not prod(shape):
+        raise DataError(
+            f"{path} must hold as many values as its header says, {' x '.join(map(str, shape))} and more than none, "
+            f"but holds {len(content) - header}"
+        )
+    return torch.from_numpy(np.frombuffer(content, np.uint8, offset=header).reshape(shape).copy())
+
+
+def _content(path: Path) -> bytes:
+    try:
+        content = path.read_bytes()
+        return gzip.decompress(content) if path.suffix == ".gz" else content
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise DataError(f"{path} is not a whole gzip file: {error}") from error
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}") from error
+
+
+def _sides(images: Tensor) -> str:
+    return " x ".join(str(side) for side in images.shape[1:])
