@@ -2,6 +2,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+DEBIAN := dataset-fashion-mnist
 
 # One thread a process: the trials of a sweep share the cores, and thread pools on top of that slow all of them down.
 export OMP_NUM_THREADS ?= 1
@@ -9,7 +10,7 @@ export OMP_NUM_THREADS ?= 1
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format venv clean
+.PHONY: help demo test faults check format venv debian clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -19,6 +20,9 @@ demo: $(STAMP)  ## search, compress and report on a small data set: halving run 
 
 test: $(STAMP)  ## run the tests
 	@$(BIN)/python -m pytest -q
+
+faults: $(STAMP)  ## kill drivers, ranks and nodes many times: the long form of tests/faults
+	@$(BIN)/python -m pytest -q tests/faults --kills 30 --timeout 3600
 
 check: $(STAMP)  ## format, lint, strict types, import rules
 	@$(BIN)/ruff format --check --quiet --output-format concise . || { echo "make format puts this right"; exit 1; }
@@ -31,6 +35,10 @@ format: $(STAMP)  ## format the code and put right what ruff can
 	@$(BIN)/ruff format --quiet .
 
 venv: $(STAMP)  ## make .venv and install into it
+
+debian:  ## as root: install the Debian packages without which some tests are skipped
+	@apt-get update -qq
+	@DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends $(DEBIAN) > /dev/null
 
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "halving needs Python 3.11 or newer, but \
