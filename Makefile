@@ -46,9 +46,9 @@ $(STAMP): pyproject.toml constraints.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "Installing halving and what it needs into $(VENV) (a minute or so, once) ..."
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check "pip>=25"
-	@$(BIN)/python -m pip install -qq --no-compile -c constraints.txt -e '.[dev]'
+	@$(BIN)/python -m pip install -qq --no-compile -c constraints.txt -e '.[dev,bench]'
 	@touch $@
 
 clean:  ## remove .venv, caches and build leftovers; never runs/
 	@rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
-	@find orchestrator trainables search_spaces tests -name __pycache__ -type d -prune -exec rm -rf {} +
+	@find orchestrator trainables search_spaces benchmarks tests -name __pycache__ -type d -prune -exec rm -rf {} +

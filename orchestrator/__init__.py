@@ -13,13 +13,15 @@ from orchestrator import ray_settings
 if TYPE_CHECKING:
     from orchestrator.errors import SweepError
     from orchestrator.run_folder import Run, open_run
-    from orchestrator.runner import Interrupted, run
+    from orchestrator.runner import resume, run
+    from orchestrator.signals import Interrupted
     from orchestrator.sweep import AshaConfig, SearchConfig, Sweep, WorkerConfig, load_sweep
 
 _HOMES = {
     "errors": ("SweepError",),
     "run_folder": ("Run", "open_run"),
-    "runner": ("Interrupted", "run"),
+    "runner": ("resume", "run"),
+    "signals": ("Interrupted",),
     "sweep": ("AshaConfig", "SearchConfig", "Sweep", "WorkerConfig", "load_sweep"),
 }
 
@@ -35,6 +37,7 @@ __all__ = [
     "WorkerConfig",
     "load_sweep",
     "open_run",
+    "resume",
     "run",
 ]
 

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import sys
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
+
+if TYPE_CHECKING:
+    from orchestrator.run_folder import Run
 
 app = typer.Typer(
     name="halving",
@@ -43,23 +48,38 @@ def run(
 ) -> None:
     """Search, then compress, then show the results.
 
-    Exits with 0, 1 if no trial succeeded, 2 if the sweep cannot be run as written, 130 after Ctrl-C.
+    Exits with 0; with 1 if no trial succeeded; with 2 if the sweep cannot be run as written; with 3 if the disk is
+    full; with 130 after Ctrl-C and 143 after SIGTERM.
     """
-    from orchestrator.runner import Interrupted
     from orchestrator.runner import run as run_sweep
-    from orchestrator.show import show as show_run
     from orchestrator.sweep import load_sweep
 
-    try:
-        result = run_sweep(load_sweep(sweep), replace=replace, quiet=quiet)
-    except Interrupted as stop:
-        print(f"interrupted; what was found until then: halving show {stop.folder}", file=sys.stderr)
-        raise typer.Exit(130) from None
-    if not quiet:
-        show_run(result)
-    if result.best().empty:
-        print("no trial succeeded", file=sys.stderr)
-        raise typer.Exit(1)
+    with _told():
+        _finish(run_sweep(load_sweep(sweep), replace=replace, quiet=quiet), quiet)
+
+
+@app.command(epilog="Example: halving resume runs/digits --trials 60")
+def resume(
+    run: RunFolder,
+    trials: Annotated[int | None, typer.Option(min=1, help="Trials in all, instead of search.trials.")] = None,
+    epochs: Annotated[int | None, typer.Option(min=1, help="Epochs of a trial, instead of train.epochs.")] = None,
+    changes: Annotated[Path | None, typer.Option(metavar="FILE", help="YAML with other settings to change.")] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no tables.")] = False,
+) -> None:
+    """Go on with a run, whatever ended it, or extend a finished one.
+
+    Trials that were under way go on from their last checkpoints. Exits as `halving run` does.
+    """
+    from orchestrator.runner import resume as resume_run
+    from orchestrator.sweep import load_changes
+
+    with _told():
+        wanted = load_changes(changes) if changes else {}
+        if trials is not None:
+            wanted["search"] = {**wanted.get("search", {}), "trials": trials}
+        if epochs is not None:
+            wanted["train"] = {**wanted.get("train", {}), "epochs": epochs}
+        _finish(resume_run(run, wanted, quiet=quiet), quiet)
 
 
 @app.command(epilog="Example: halving show runs/digits --count 20")
@@ -71,22 +91,44 @@ def show(
     from orchestrator.run_folder import open_run
     from orchestrator.show import show as show_run
 
-    show_run(open_run(run), count=count)
+    with _told():
+        show_run(open_run(run), count=count)
 
 
-def main() -> None:
-    """Runs the command; what the user can mend is one message and exit code 2, never a traceback."""
-    warnings.filterwarnings("ignore")
+def _finish(run: Run, quiet: bool) -> None:
+    """Shows a run that came to its end."""
+    from orchestrator.show import show as show_run
+
+    if not quiet:
+        show_run(run)
+    if run.best().empty:
+        print("halving: no trial succeeded", file=sys.stderr)
+        raise typer.Exit(1)
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """What the user can mend, or has asked for, ends the command with one message and an exit code, not a traceback."""
     try:
-        app()
-    except ValueError as error:
-        from orchestrator.errors import USER_ERRORS
+        yield
+    except KeyboardInterrupt as stop:
+        _fail("stopped; nothing is lost: halving resume goes on with it", 143 if str(stop) == "SIGTERM" else 130)
+    except (ValueError, RuntimeError) as error:
+        from orchestrator.errors import USER_ERRORS, DiskFull
 
+        if isinstance(error, DiskFull):
+            _fail(f"{error}; make room, then halving resume goes on with the run", 3)
         if not isinstance(error, USER_ERRORS):
             raise
         _fail(str(error))
 
 
-def _fail(message: str) -> None:
+def _fail(message: str, code: int = 2) -> NoReturn:
     print(f"halving: {message}", file=sys.stderr)
-    raise SystemExit(2)
+    raise SystemExit(code)
+
+
+def main() -> None:
+    """The entry point of the command."""
+    warnings.filterwarnings("ignore")
+    app()

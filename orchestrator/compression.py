@@ -10,29 +10,36 @@ import ray
 
 from orchestrator.record import Record, Trial
 from orchestrator.remote_errors import describe
+from orchestrator.signals import StopRequest
 from orchestrator.sweep import Sweep
 from trainables import load_data
-from trainables.compress import CompressPlan, Parent, compress_one, export_dense, measure_latency
+from trainables.compress import DENSE, CompressPlan, Parent, compress_one, export_dense, measure_latency, model_id
 from trainables.worker import CHECKPOINT, load_best
 
-DENSE = 1.0
-"""The share of operations that the parent itself keeps."""
 
-
-def compress_best(sweep: Sweep, record: Record, folder: Path) -> None:
+def compress_best(sweep: Sweep, record: Record, folder: Path, request: StopRequest) -> None:
     """Compresses the best trials as the sweep's plan says; every model goes into the record when it is done.
 
-    A candidate that fails is recorded as such and the others go on.
+    Models that the record has are not made again. A candidate that fails is recorded as such, and the others go on.
+
+    Raises:
+        Halt: the run has been asked to stop.
     """
     plan, parents = sweep.compress, record.best(sweep.compress.best if sweep.compress else 0)
     if plan is None or not parents:
         return
-    candidates = [(trial, keep) for trial in parents for keep in (DENSE, *plan.keep_macs)]
+    candidates = [
+        (trial, keep)
+        for trial in parents
+        for keep in (DENSE, *plan.keep_macs)
+        if model_id(trial.id, keep) not in record.models
+    ]
     task = ray.remote(num_cpus=sweep.workers.cpus, num_gpus=sweep.workers.gpus, max_retries=1)(make_candidate)
     running = {task.remote(trial.id, keep, plan, str(folder.resolve())): (trial, keep) for trial, keep in candidates}
     while running:
-        (done,), _ = ray.wait(list(running), num_returns=1)
-        record.add_model(_outcome(done, *running.pop(done)))
+        request.check()
+        for done in ray.wait(list(running), num_returns=1, timeout=0.5)[0]:
+            record.add_model(_outcome(done, *running.pop(done)))
     data = load_data(sweep.train_config(parents[0].config).data)
     _time_models(sweep, record, folder, data.input_shape)
 
@@ -51,8 +58,7 @@ def _outcome(done: Any, trial: Trial, keep: float) -> dict[str, Any]:
     try:
         row: dict[str, Any] = ray.get(done)
     except ray.exceptions.RayError as error:
-        kind, rest = ("dense", "") if keep == DENSE else ("pruned", f"-{keep:g}")
-        name = f"{trial.id}-{kind}{rest}"
+        kind, name = "dense" if keep == DENSE else "pruned", model_id(trial.id, keep)
         return {"id": name, "parent": trial.id, "kind": kind, "status": "failed", "reason": describe(error)}
     return row
 
@@ -60,6 +66,8 @@ def _outcome(done: Any, trial: Trial, keep: float) -> dict[str, Any]:
 def _time_models(sweep: Sweep, record: Record, folder: Path, input_shape: tuple[int, ...]) -> None:
     """Measures latency with nothing else of the run at work, parents and children in turn."""
     rows = [row for row in record.models.values() if row.get("path")]
+    if all("latency_1_median_ms" in row for row in rows):
+        return
     task = ray.remote(num_cpus=sweep.workers.cpus)(measure_latency)
     paths = {(folder / row["path"]).resolve(): row["id"] for row in rows}
     figures: dict[str, dict[str, Any]] = {}

@@ -10,6 +10,7 @@ from rich.console import Console, RenderableType
 from rich.live import Live
 from rich.table import Table
 
+from orchestrator.journal import Event
 from orchestrator.record import Record, Trial
 from orchestrator.sweep import Sweep
 
@@ -53,9 +54,11 @@ class Progress:
         counts = Counter(trial.status for trial in trials)
         best = next(iter(record.best()), None)
         known = {
+            "limit": record.limit,
             "trials": f"{len(trials)}/{sweep.search.trials or sweep.space.size or '?'}",
             **{status: str(counts[status]) for status in ("running", "completed", "stopped", "failed")},
-            f"best {sweep.metric}": f"{record.sign * record.loss(best):.4f} (trial {best.id})" if best else "-",
+            "faults": str(sum(len(trial.faults) for trial in trials)),
+            f"best {sweep.metric}": f"{record.sign * best.loss:.4f} (trial {best.id})" if best else "-",
             "epochs": str(sum(len(trial.epochs) for trial in trials)),
             "epochs saved": str(epochs_saved(trials, sweep.epochs)),
             "models": str(len(record.models)),
@@ -71,11 +74,11 @@ class Progress:
         table = Table(title=f"halving: {self._sweep.name}", title_justify="left", show_header=False)
         for name, value in self.figures().items():
             table.add_row(name, value)
-        running = self._record.with_status("running")
-        table.add_row("rungs", " ".join(f"{trial.id}:{len(trial.epochs)}" for trial in running) or "-")
+        running = (trial for trial in list(self._record.open.values()) if trial.status == "running")
+        table.add_row("running at epoch", " ".join(f"{trial.id}:{len(trial.epochs)}" for trial in running) or "-")
         return table
 
-    def _tell(self) -> None:
+    def _tell(self, event: Event) -> None:
         """Called at every event of the record."""
         now = time.monotonic()
         if self._console and now - self._last_line >= _LINE_EVERY:

@@ -12,7 +12,9 @@ from orchestrator.searchers import Searcher
 
 
 class RaySearcher(TuneSearcher):
-    """Proposes from the record. Results reach the record by the scheduler, so none are kept here.
+    """Hands out trials: first those that wait for an attempt, then new ones.
+
+    A trial of Ray's is one attempt at a trial of ours. Results reach the record by the scheduler: none are kept here.
 
     Args:
         limit: trials in all; None goes on until the space is exhausted.
@@ -24,18 +26,29 @@ class RaySearcher(TuneSearcher):
     ) -> None:
         super().__init__()
         self._searcher, self._record, self._limit, self._job = searcher, record, limit, job
+        self._attempts: dict[str, str] = {}
 
-    def suggest(self, trial_id: str) -> dict[str, Any] | str:  # type: ignore[override]
-        """The next trial's job, or FINISHED when the limit or the end of the space is reached."""
-        if self._limit is not None and len(self._record.trials) >= self._limit:
-            return str(TuneSearcher.FINISHED)
-        config = self._searcher.suggest(self._record.observations(), self._record.pending())
-        if config is None:
-            return str(TuneSearcher.FINISHED)
-        return self._job(self._record.propose(config))
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:  # type: ignore[override]
+        """A job; None while nothing can be started but an attempt under way may fail; FINISHED at the end."""
+        trial = None if self._record.limit else self._waiting() or self._propose()
+        if trial is None:
+            return None if self._attempts else str(TuneSearcher.FINISHED)
+        self._attempts[trial_id] = trial.id
+        return self._job(trial)
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
-        """Nothing to do: the record has heard it."""
+        """The attempt is over; if its trial is not, it waits for the next. Ray may say so twice."""
+        self._attempts.pop(trial_id, None)
+
+    def _waiting(self) -> Trial | None:
+        under_way = set(self._attempts.values())
+        return next((trial for trial in self._record.open.values() if trial.id not in under_way), None)
+
+    def _propose(self) -> Trial | None:
+        if self._limit is not None and len(self._record.trials) >= self._limit:
+            return None
+        config = self._searcher.suggest(self._record.observations(), self._record.pending())
+        return None if config is None else self._record.propose(config)
 
     def save(self, checkpoint_path: str) -> None:
         """Nothing to save: the journal is the state."""

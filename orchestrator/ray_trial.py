@@ -2,63 +2,76 @@
 
 from __future__ import annotations
 
+import errno
+import faulthandler
+import platform
 from typing import Any
 
 from ray import tune
 
-from orchestrator.remote_errors import describe
+from orchestrator.remote_errors import cause, describe
 from orchestrator.sweep import WorkerConfig
 from orchestrator.worker_group import WorkerGroup, make_group
+from trainables import Diverged, ModelError
 
 
 class TorchTrial(tune.Trainable):
-    """One step is one epoch.
+    """One step is one epoch; its result is {"report": [report]}.
 
-    Its config is a job: {"trial": id, "train": TrainConfig as JSON, "folder": where checkpoints go, "workers": …}.
-    Checkpoints are the workers' own, one file a trial, so Tune's are not used. An error inside a trial is a result with
-    an `error`, so that the process lives on for the next trial.
+    Its config is a job: {"trial": id, "start": the arguments of `Worker.begin`, "workers": a WorkerConfig,
+    "hang_after": seconds}. Checkpoints are the workers' own, so Tune's are not used.
+
+    A trial that diverges, or whose model cannot be built, is a report with an `error`, and the process lives on for the
+    next. After any other error nobody knows what state a process is in: it ends, and so does one that has nothing to
+    report for too long, even if it is stuck in native code.
     """
 
     def setup(self, config: dict[str, Any]) -> None:
         self._group: WorkerGroup | None = None
-        self._begin(config)
+        self._workers: WorkerConfig | None = None
+        self.reset_config(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
-        self._begin(new_config)
+        self._job, self._begun = new_config, False
         return True
 
     def step(self) -> dict[str, Any]:
-        if self._error:
-            return self._failed(self._error)
+        faulthandler.dump_traceback_later(self._job["hang_after"], exit=True)
         try:
-            metrics = self._ready_group().epoch()
-        except Exception as error:
-            return self._failed(describe(error))
-        return {"metrics": metrics, "epoch": metrics["epoch"], "finished": metrics.pop("finished")}
+            return {"report": [self._report()]}
+        finally:
+            faulthandler.cancel_dump_traceback_later()
 
     def cleanup(self) -> None:
-        self._drop_group()
-
-    def _begin(self, job: dict[str, Any]) -> None:
-        """Readies the workers; what goes wrong here is this trial's failure, told at its first step."""
-        self._workers = WorkerConfig(**job["workers"])
-        self._error = ""
-        try:
-            self._ready_group().begin(job["train"], job["folder"])
-        except Exception as error:
-            self._error = describe(error)
-
-    def _failed(self, error: str) -> dict[str, Any]:
-        """A group that failed may be torn: the next trial gets a new one."""
-        self._drop_group()
-        return {"error": error}
-
-    def _ready_group(self) -> WorkerGroup:
-        if self._group is None:
-            self._group = make_group(self._workers)
-        return self._group
-
-    def _drop_group(self) -> None:
         if self._group:
             self._group.close()
+
+    def _report(self) -> dict[str, Any]:
+        try:
+            epoch = self._ready_group().epoch()
+        except Exception as error:
+            return self._failed(error)
+        timing, finished = epoch.pop("timing"), epoch.pop("finished")
+        return {"metrics": epoch, "timing": timing, "finished": finished, "node": platform.node()}
+
+    def _failed(self, error: Exception) -> dict[str, Any]:
+        """A torn group goes with what it holds; only its own process outlives a trial that merely did not work."""
+        origin = cause(error)
+        if isinstance(origin, OSError) and origin.errno in (errno.ENOSPC, errno.EDQUOT):
+            return {"disk_full": str(origin)}
+        if not isinstance(origin, Diverged | ModelError):
+            raise error
+        self.cleanup()
         self._group = None
+        return {"error": describe(error)}
+
+    def _ready_group(self) -> WorkerGroup:
+        """The workers, begun on this trial. They stay from trial to trial while their number and size do."""
+        workers = WorkerConfig(**self._job["workers"])
+        if self._group is None or workers != self._workers:
+            self.cleanup()
+            self._group, self._workers = make_group(workers), workers
+        if not self._begun:
+            self._group.begin(self._job["start"])
+            self._begun = True
+        return self._group

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import heapq
 import math
+import os
+import socket
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from orchestrator.errors import DiskFull
 from orchestrator.journal import Event, Journal
 from orchestrator.searchers import Observation
+from orchestrator.signals import Halt
 from search_spaces import Config
 
 Status = Literal["pending", "running", "completed", "stopped", "failed"]
@@ -21,9 +26,12 @@ class Trial:
 
     Attributes:
         id: four digits or more, in the order of proposal.
-        status: `completed` trained all its epochs or stopped by its own patience; `stopped` was ended by ASHA.
+        status: `completed` trained all its epochs or stopped by its own patience; `stopped` was ended by ASHA, a limit.
         epochs: the metrics of every epoch, in order.
+        faults: what went wrong in attempts that were tried again.
         error: why it failed.
+        loss: the best loss so far; NaN before the first epoch, or if it failed.
+        finished: it has reported its last epoch.
     """
 
     id: str
@@ -31,9 +39,13 @@ class Trial:
     proposed: float
     status: Status = "pending"
     epochs: list[dict[str, Any]] = field(default_factory=list)
+    faults: list[str] = field(default_factory=list)
     node: str = ""
     error: str = ""
+    loss: float = math.nan
+    finished: bool = False
     started: float = math.nan
+    heard: float = math.nan
     ended: float = math.nan
 
     @property
@@ -55,17 +67,27 @@ class Record:
 
     Args:
         metric: the sweep's metric; `sign` turns it into a loss.
+
+    Attributes:
+        open: the trials that are not over, in the order of proposal.
+        limit: why no further trial is started and none goes on; empty while the search may go on.
+        elapsed: seconds of all sessions together, from each one's first event to its last.
     """
 
     def __init__(self, metric: str, sign: float, journal: Journal | None = None) -> None:
         self.metric, self.sign = metric, sign
         self.trials: dict[str, Trial] = {}
+        self.open: dict[str, Trial] = {}
         self.models: dict[str, dict[str, Any]] = {}
+        self.limit = ""
+        self.elapsed = 0.0
+        self._last_time = math.nan
         self._journal = journal
         self._ended: list[Trial] = []
-        self._listeners: list[Callable[[], None]] = []
+        self._observations: list[Observation] = []
+        self._listeners: list[Callable[[Event], None]] = []
 
-    def listen(self, listener: Callable[[], None]) -> None:
+    def listen(self, listener: Callable[[Event], None]) -> None:
         """Calls `listener` after every event from now on."""
         self._listeners.append(listener)
 
@@ -73,6 +95,10 @@ class Record:
         """Takes in what a journal says, without writing it again."""
         for event in events:
             self._apply(event)
+
+    def begin_session(self) -> None:
+        """Says that a driver begins to work on the run: what ran has no process now, limits are looked at anew."""
+        self._append({"event": "session", "host": socket.gethostname(), "pid": os.getpid()})
 
     def propose(self, config: Config) -> Trial:
         trial = f"{len(self.trials) + 1:04d}"
@@ -82,65 +108,107 @@ class Record:
     def start(self, trial: str) -> None:
         self._append({"event": "start", "trial": trial})
 
-    def report(self, trial: str, metrics: dict[str, Any], node: str) -> None:
-        self._append({"event": "epoch", "trial": trial, "metrics": metrics, "node": node})
+    def report(self, trial: str, epoch: dict[str, Any]) -> None:
+        """Adds an epoch: {"metrics", "timing": seconds by phase, "node": host, "finished": whether it is the last}."""
+        self._append({"event": "epoch", "trial": trial, **epoch})
+
+    def fault(self, trial: str, error: str) -> None:
+        """An attempt failed, and the trial waits for another."""
+        self._append({"event": "fault", "trial": trial, "error": error})
 
     def end(self, trial: str, status: Status, error: str = "") -> None:
         """Ends a trial once; what comes after its end is not heard."""
-        if not self.trials[trial].is_over:
+        if trial in self.open:
             self._append({"event": "end", "trial": trial, "status": status, "error": error})
+
+    def reach_limit(self, reason: str) -> None:
+        self._append({"event": "limit", "reason": reason})
 
     def add_model(self, row: dict[str, Any]) -> None:
         """Adds a compressed model or lays new figures over the one of the same id."""
         self._append({"event": "model", "row": row})
 
-    def observations(self) -> list[Observation]:
+    @property
+    def ended(self) -> list[Trial]:
         """The trials that are over, in the order in which they ended."""
-        return [self._observation(trial) for trial in self._ended]
+        return self._ended
+
+    def observations(self) -> list[Observation]:
+        """What searchers learn from: one for each trial that is over, in the order in which they ended."""
+        return self._observations
 
     def pending(self) -> list[Config]:
         """The configurations proposed and not over."""
-        return [trial.config for trial in self.trials.values() if not trial.is_over]
-
-    def with_status(self, *statuses: Status) -> Sequence[Trial]:
-        return [trial for trial in self.trials.values() if trial.status in statuses]
-
-    def loss(self, trial: Trial) -> float:
-        """The best loss of a trial so far; NaN if it failed or has no epoch."""
-        epoch = trial.best_epoch(self.metric, self.sign)
-        return math.nan if epoch is None or trial.status == "failed" else self.sign * float(epoch[self.metric])
+        return [trial.config for trial in self.open.values()]
 
     def best(self, count: int = 1) -> list[Trial]:
         """The trials with the lowest losses, best first, the earlier of equals first."""
-        scored = [trial for trial in self.trials.values() if not math.isnan(self.loss(trial))]
-        return sorted(scored, key=self.loss)[:count]
-
-    def _observation(self, trial: Trial) -> Observation:
-        return Observation(config=trial.config, loss=self.loss(trial), budget=len(trial.epochs), cost=trial.seconds)
+        scored = (trial for trial in self.trials.values() if not math.isnan(trial.loss))
+        return heapq.nsmallest(count, scored, key=lambda trial: trial.loss)
 
     def _append(self, event: Event) -> None:
         event = {**event, "time": round(time.time(), 3)}
         if self._journal:
-            self._journal.append(event)
+            _write(self._journal, event)
         self._apply(event)
         for listener in self._listeners:
-            listener()
+            listener(event)
 
     def _apply(self, event: Event) -> None:
-        match event["event"]:
-            case "propose":
-                self.trials[event["trial"]] = Trial(event["trial"], event["config"], event["time"])
-            case "start":
-                trial = self.trials[event["trial"]]
-                trial.status, trial.started = "running", event["time"]
-            case "epoch":
-                trial = self.trials[event["trial"]]
-                trial.node = event["node"]
-                trial.epochs.append(event["metrics"])
-            case "end":
-                trial = self.trials[event["trial"]]
-                trial.status, trial.error, trial.ended = event["status"], event["error"], event["time"]
-                self._ended.append(trial)
-            case "model":
-                row = event["row"]
-                self.models[row["id"]] = {**self.models.get(row["id"], {}), **row}
+        if event["event"] != "session":
+            self.elapsed += max(0.0, event["time"] - self._last_time)
+        self._last_time = event["time"]
+        getattr(self, f"_on_{event['event']}")(event)
+
+    def _on_session(self, event: Event) -> None:
+        self.limit = ""
+        for trial in self.open.values():
+            trial.status = "pending"
+
+    def _on_propose(self, event: Event) -> None:
+        trial = Trial(event["trial"], event["config"], event["time"])
+        self.trials[trial.id] = self.open[trial.id] = trial
+
+    def _on_start(self, event: Event) -> None:
+        trial = self.trials[event["trial"]]
+        trial.status = "running"
+        trial.heard = event["time"]
+        if math.isnan(trial.started):
+            trial.started = event["time"]
+
+    def _on_epoch(self, event: Event) -> None:
+        trial = self.trials[event["trial"]]
+        trial.node, trial.finished, trial.heard = event["node"], event["finished"], event["time"]
+        trial.epochs.append({**event["metrics"], **{f"time.{name}": s for name, s in event["timing"].items()}})
+        loss = self.sign * float(event["metrics"][self.metric])
+        trial.loss = loss if math.isnan(trial.loss) else min(trial.loss, loss)
+
+    def _on_fault(self, event: Event) -> None:
+        trial = self.trials[event["trial"]]
+        trial.status = "pending"
+        trial.faults.append(event["error"])
+
+    def _on_end(self, event: Event) -> None:
+        trial = self.open.pop(event["trial"])
+        trial.status, trial.error, trial.ended = event["status"], event["error"], event["time"]
+        if trial.status == "failed":
+            trial.loss = math.nan
+        self._ended.append(trial)
+        self._observations.append(
+            Observation(config=trial.config, loss=trial.loss, budget=len(trial.epochs), cost=trial.seconds)
+        )
+
+    def _on_limit(self, event: Event) -> None:
+        self.limit = event["reason"]
+
+    def _on_model(self, event: Event) -> None:
+        row = event["row"]
+        self.models[row["id"]] = {**self.models.get(row["id"], {}), **row}
+
+
+def _write(journal: Journal, event: Event) -> None:
+    """A run whose journal cannot grow cannot go on: nothing may happen that it does not hold."""
+    try:
+        journal.append(event)
+    except DiskFull as full:
+        raise Halt(full) from None

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
 
 from orchestrator import analysis, tables
 from orchestrator.errors import SweepError
-from orchestrator.journal import Journal
+from orchestrator.journal import Event, Journal
 from orchestrator.record import Record
 from orchestrator.sweep import Sweep, load_sweep
 
@@ -22,8 +23,12 @@ class Run:
     def record(self) -> Record:
         """The run's record as of now."""
         record = Record(self.sweep.metric, self.sweep.sign)
-        record.replay(Journal(self.folder / "journal").read())
+        record.replay(self.events())
         return record
+
+    def events(self) -> Iterator[Event]:
+        """What happened, in order."""
+        return Journal(self.folder / "journal").read()
 
     def trials(self) -> pd.DataFrame:
         """A row a trial; see `orchestrator.tables.trials_table`."""

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import math
+import os
 import shutil
 import tempfile
+from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,24 +17,19 @@ from orchestrator.cluster import connected, slots
 from orchestrator.compression import compress_best
 from orchestrator.errors import SweepError
 from orchestrator.journal import Journal
+from orchestrator.lock import RunLock
 from orchestrator.progress import Progress
 from orchestrator.ray_searcher import RaySearcher
 from orchestrator.ray_trial import TorchTrial
 from orchestrator.record import Record, Trial
+from orchestrator.retention import Retention
 from orchestrator.run_folder import Run, open_run
 from orchestrator.scheduling import Asha
 from orchestrator.searchers import make_searcher
-from orchestrator.sweep import Sweep, WorkerConfig, dump_sweep
+from orchestrator.signals import Halt, StopRequest
+from orchestrator.sweep import Sweep, WorkerConfig, changed, dump_sweep
 from orchestrator.tables import write_tables
 from trainables import load_data
-
-
-class Interrupted(KeyboardInterrupt):
-    """The sweep was asked to stop. `folder` holds everything that it knew."""
-
-    def __init__(self, folder: Path) -> None:
-        super().__init__(str(folder))
-        self.folder = folder
 
 
 def run(sweep: Sweep, *, replace: bool = False, quiet: bool = False) -> Run:
@@ -43,93 +41,158 @@ def run(sweep: Sweep, *, replace: bool = False, quiet: bool = False) -> Run:
 
     Raises:
         SweepError, DataError: the sweep cannot be run as asked; nothing has been started.
-        Interrupted: Ctrl-C; the tables hold what was known.
+        Interrupted, DiskFull: the run has ended before its end; `resume` goes on with it.
     """
-    load_data(sweep.train_config(sweep.space.from_unit([0.5] * len(sweep.space))).data)
-    folder = _claim_folder(sweep, replace)
+    _check_data(sweep)
+    _claim(sweep, replace)
     with connected():
-        concurrent = min(slots(sweep.workers), sweep.concurrent or math.inf)
-        _make_folder(folder, sweep)
-        record = Record(sweep.metric, sweep.sign, Journal(folder / "journal"))
-        try:
-            with Progress(sweep, record, quiet=quiet):
-                _search(sweep, record, folder, int(concurrent))
-                if sweep.compress:
-                    compress_best(sweep, record, folder)
-        finally:
+        slots(sweep.workers)
+        _make_folder(sweep)
+        with RunLock(sweep.folder):
+            return _work(sweep, sweep.folder, quiet)
+
+
+def resume(path: str | Path, changes: Mapping[str, Any] | None = None, *, quiet: bool = False) -> Run:
+    """Goes on with a run that ended for whatever reason, or that is to have more trials.
+
+    Trials that were under way go on from their last checkpoints, under their own ids; finished ones stay. The
+    journal is replayed into the searcher and into ASHA's rungs.
+
+    Args:
+        changes: what is to be otherwise, in the shape of a sweep: {"search": {"trials": 60}}. The folder, the seed, the
+            metric and what trials share, except `train.epochs`, must stay as they are.
+
+    Raises:
+        SweepError, DataError: the run cannot be resumed as asked, or another process is at work on it.
+        Interrupted, DiskFull: as for `run`.
+    """
+    before = open_run(path)
+    sweep = changed(before.sweep, changes or {})
+    _check_data(sweep)
+    with RunLock(before.folder), connected():
+        slots(sweep.workers)
+        _write_sweep(sweep, before.folder)
+        return _work(sweep, before.folder, quiet)
+
+
+def _work(sweep: Sweep, folder: Path, quiet: bool) -> Run:
+    """A session on a run whose lock is held: from what its journal says to the end of the run."""
+    journal = Journal(folder / "journal")
+    record = Record(sweep.metric, sweep.sign, journal)
+    events = list(journal.read())
+    record.replay(events)
+    record.begin_session()
+    asha, retention = Asha(sweep, record), Retention(record, folder, sweep.keep_checkpoints)
+    asha.replay(events)
+    del events
+    retention.clear()
+    record.listen(retention)
+    try:
+        with StopRequest() as request, Progress(sweep, record, quiet=quiet):
+            _search(sweep, record, folder, asha, request)
+            if sweep.compress:
+                compress_best(sweep, record, folder, request)
+    except Halt as halt:
+        with suppress(OSError):
             write_tables(record, folder)
+        raise halt.reason from None
+    finally:
+        journal.close()
+    write_tables(record, folder)
     return open_run(folder)
 
 
-def _search(sweep: Sweep, record: Record, folder: Path, concurrent: int) -> None:
-    """Runs trials until the searcher has no more, all in the record.
-
-    Raises:
-        Interrupted: trials were left unfinished.
-    """
+def _search(sweep: Sweep, record: Record, folder: Path, asha: Asha, request: StopRequest) -> None:
+    """Runs trials until there are no more or the user asks to stop; all of it is in the record."""
 
     def job(trial: Trial) -> dict[str, Any]:
         return {
             "trial": trial.id,
-            "train": sweep.train_config(trial.config).model_dump(mode="json"),
-            "folder": str((folder / "checkpoints" / trial.id).resolve()),
+            "start": {
+                "config": sweep.train_config(trial.config).model_dump(mode="json"),
+                "folder": str((folder / "checkpoints" / trial.id).resolve()),
+                "known_epochs": len(trial.epochs),
+                "save_at": asha.rungs(),
+            },
             "workers": sweep.workers.model_dump(),
+            "hang_after": sweep.faults.hang_after,
         }
 
     searcher = make_searcher(sweep.search.name, sweep.space, sweep.seed)
+    for old in folder.glob(".tune-*"):
+        shutil.rmtree(old)
     with tempfile.TemporaryDirectory(dir=folder, prefix=".tune-") as scratch:
         # Not tune.Tuner: it pickles searcher and scheduler, which hold the journal.
         tune.run(
             TorchTrial,
             name="tune",
             search_alg=RaySearcher(searcher, record, sweep.search.trials, job),
-            scheduler=Asha(sweep.asha, record, max_epochs=sweep.epochs, seed=sweep.seed),
+            scheduler=asha,
             num_samples=-1,
-            max_concurrent_trials=concurrent,
+            max_concurrent_trials=int(min(slots(sweep.workers), sweep.concurrent or math.inf)),
             reuse_actors=True,
             resources_per_trial=_bundles(sweep.workers),
-            callbacks=[_OnStart(record)],
+            callbacks=[_Steps(record, request)],
             storage_path=str(Path(scratch).resolve()),
             raise_on_failed_trial=False,
             verbose=0,
         )
-    if record.with_status("pending", "running"):
-        raise Interrupted(folder)
 
 
-class _OnStart(tune.Callback):
-    """Tells the record that a trial has its process."""
+class _Steps(tune.Callback):
+    """Hears of Tune's steps: a trial has its process; a moment at which the run can stop."""
 
-    def __init__(self, record: Record) -> None:
-        self._record = record
+    def __init__(self, record: Record, request: StopRequest) -> None:
+        self._record, self._request = record, request
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         self._record.start(trial.config["trial"])
 
+    def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
+        self._request.check()
+
 
 def _bundles(workers: WorkerConfig) -> tune.PlacementGroupFactory:
-    """One worker is the trial's own process; more have a bundle each beside the trial's empty one."""
+    """One worker is the trial's own process; more have a bundle each, the trial's process none."""
     one = {"CPU": workers.cpus, "GPU": workers.gpus}
     return tune.PlacementGroupFactory([one] if workers.count == 1 else [{}] + [one] * workers.count)
 
 
-def _claim_folder(sweep: Sweep, replace: bool) -> Path:
-    """The run's folder, which must be new or be given up."""
+def _check_data(sweep: Sweep) -> None:
+    """Raises DataError before anything is started."""
+    load_data(sweep.train_config(sweep.space.from_unit([0.5] * len(sweep.space))).data)
+
+
+def _claim(sweep: Sweep, replace: bool) -> None:
+    """A run's folder must be new, or be given up.
+
+    Raises:
+        SweepError: it is neither.
+    """
     folder = sweep.folder
-    if folder.exists() and any(folder.iterdir()):
-        if not replace:
-            raise SweepError(
-                f"name: a run {sweep.name!r} must not exist yet in {sweep.storage}; choose another or give --replace"
-            )
-        if not (folder / "sweep.yaml").is_file():
-            raise SweepError(f"name: {folder} is not the folder of a run, so it is not replaced")
+    if not folder.exists() or not any(folder.iterdir()):
+        return
+    if not replace:
+        raise SweepError(
+            f"name: a run {sweep.name!r} must not exist yet in {sweep.storage}; choose another, give --replace, or go "
+            f"on with it: halving resume {folder}"
+        )
+    if not (folder / "sweep.yaml").is_file():
+        raise SweepError(f"name: {folder} is not the folder of a run, so it is not replaced")
+    with RunLock(folder):
         shutil.rmtree(folder)
-    return folder
 
 
-def _make_folder(folder: Path, sweep: Sweep) -> None:
+def _make_folder(sweep: Sweep) -> None:
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "sweep.yaml").write_text(dump_sweep(sweep), encoding="utf-8")
+        sweep.folder.mkdir(parents=True, exist_ok=True)
+        _write_sweep(sweep, sweep.folder)
     except OSError as error:
-        raise SweepError(f"storage: {folder} must be writable, but: {error.strerror}") from None
+        raise SweepError(f"storage: {sweep.folder} must be writable, but: {error.strerror}") from None
+
+
+def _write_sweep(sweep: Sweep, folder: Path) -> None:
+    path = folder / "sweep.yaml"
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_text(dump_sweep(sweep), encoding="utf-8")
+    temporary.replace(path)

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import math
+import time
+from collections.abc import Iterable
+from pathlib import Path
 from typing import Any, NamedTuple, cast
 
 import numpy as np
 from ray.tune.experiment import Trial as RayTrial
 from ray.tune.schedulers import AsyncHyperBandScheduler, TrialScheduler
 
+from orchestrator.errors import DiskFull
+from orchestrator.journal import Event
+from orchestrator.limits import reached
 from orchestrator.record import Record
-from orchestrator.sweep import AshaConfig
+from orchestrator.signals import Halt
+from orchestrator.sweep import AshaConfig, Sweep
 
 
 class _Name(NamedTuple):
@@ -21,74 +29,112 @@ class _Name(NamedTuple):
 class Asha(AsyncHyperBandScheduler):
     """Records every result before it is acted on, then lets the trial's bracket go on or stop it.
 
-    Rungs are keyed by the run's own trial ids, and brackets are drawn from the sweep's seed and the trial's id: Ray
-    draws them from numpy's global generator.
+    Rungs are keyed by the run's own trial ids, and brackets are drawn from the sweep's seed and the trial's id (Ray
+    draws them from numpy's global generator), so that the same results in the same order are decided alike.
 
-    Args:
-        settings: None never stops a trial before its last epoch.
-        max_epochs: the highest rung.
+    Attributes:
+        below: the trials that were below a rung's cutoff when they reached it.
     """
 
-    def __init__(self, settings: AshaConfig | None, record: Record, *, max_epochs: int, seed: int) -> None:
-        settings = settings or AshaConfig(grace_period=max_epochs)
+    def __init__(self, sweep: Sweep, record: Record) -> None:
+        settings = sweep.asha or AshaConfig(grace_period=sweep.epochs)
         super().__init__(
             time_attr="epoch",
             metric=record.metric,
             mode="max",
-            max_t=max_epochs,
+            max_t=sweep.epochs,
             grace_period=settings.grace_period,
             reduction_factor=settings.reduction_factor,
             brackets=settings.brackets,
         )
-        self._record, self._seed = record, seed
+        self._sweep, self._record = sweep, record
+        self.below: set[str] = set()
 
-    def decide(self, trial: str, epoch: int, loss: float) -> bool:
-        """Whether the trial goes on after this epoch; its loss is put on the rung that it has reached.
-
-        A trial may only be stopped on reaching a rung, by being below the best 1/reduction_factor that reached it.
-        """
-        bracket = self._brackets[self._bracket_of(trial)]
-        name = cast("RayTrial", _Name(trial))
-        return bool(bracket.on_result(name, epoch, -loss) == TrialScheduler.CONTINUE)
+    def replay(self, events: Iterable[Event]) -> None:
+        """Fills the rungs again from a journal, and ends the trials whose end was decided but not written down."""
+        for event in events:
+            if event["event"] == "epoch":
+                self._decide(event["trial"], event["metrics"])
+        for trial in list(self._record.open.values()):
+            self._end_if_due(trial.id)
 
     def rungs(self) -> list[int]:
-        """The epochs at which trials are compared, over all brackets."""
-        return sorted({int(milestone) for bracket in self._brackets for milestone, _ in bracket._rungs})
+        """The epochs after which trials are compared, over all brackets."""
+        return sorted({math.ceil(milestone) for bracket in self._brackets for milestone, _ in bracket._rungs})
 
     def on_trial_add(self, tune_controller: Any, trial: RayTrial) -> None:
         """Nothing to keep: a trial's bracket follows from its id."""
 
     def on_trial_result(self, tune_controller: Any, trial: RayTrial, result: dict[str, Any]) -> str:
-        name = trial.config["trial"]
-        if "error" in result:
-            self._record.end(name, "failed", result["error"])
+        """The trial's next step, CONTINUE or STOP.
+
+        Raises:
+            Halt: a worker could not write its checkpoint.
+        """
+        # Ray flattens dicts of a result but leaves lists alone.
+        name, (report,) = trial.config["trial"], result["report"]
+        if "disk_full" in report:
+            raise Halt(DiskFull(report["disk_full"]))
+        if "error" in report:
+            self._fail(name, report["error"])
             return str(TrialScheduler.STOP)
-        metrics = {key.removeprefix("metrics/"): value for key, value in result.items() if key.startswith("metrics/")}
-        self._record.report(name, metrics, result["hostname"])
-        go_on = self.decide(name, metrics["epoch"], self._record.sign * metrics[self._record.metric])
-        if result["finished"]:
-            self._record.end(name, "completed")
-        elif not go_on:
-            self._record.end(name, "stopped")
-        return str(TrialScheduler.STOP if self._record.trials[name].is_over else TrialScheduler.CONTINUE)
+        if report["metrics"]["epoch"] > len(self._record.trials[name].epochs):
+            self._record.report(name, report)
+            self._decide(name, report["metrics"])
+        self._end_if_due(name)
+        return str(TrialScheduler.CONTINUE if name in self._record.open else TrialScheduler.STOP)
 
     def on_trial_complete(self, tune_controller: Any, trial: RayTrial, result: dict[str, Any]) -> None:
         """Nothing to do: the last result was heard when it came."""
 
     def on_trial_error(self, tune_controller: Any, trial: RayTrial) -> None:
-        """A trial whose process died: what Ray knows of it is its error."""
-        error = trial.get_error()
-        self._record.end(
-            trial.config["trial"],
-            "failed",
-            f"{type(error).__name__}: {error}" if error else "the trial's process died",
-        )
+        """A trial whose process died or was ended: what Ray knows of it is its error."""
+        name, limit = trial.config["trial"], self._sweep.faults.hang_after
+        if time.time() - self._record.trials[name].heard >= limit:
+            self._fail(name, f"no report for {limit:g} s, faults.hang_after")
+        else:
+            self._fail(name, _last_words(trial))
 
     def on_trial_remove(self, tune_controller: Any, trial: RayTrial) -> None:
         """Nothing to forget."""
 
-    def _bracket_of(self, trial: str) -> int:
-        """Larger brackets are likelier, as in Ray: softmax over their numbers of rungs."""
+    def _fail(self, name: str, error: str) -> None:
+        """Another attempt from the last checkpoint, or the end of the trial."""
+        if len(self._record.trials[name].faults) < self._sweep.faults.retries:
+            self._record.fault(name, error)
+        else:
+            self._record.end(name, "failed", error)
+            self._look_at_limits()
+
+    def _decide(self, name: str, metrics: dict[str, Any]) -> None:
+        """Puts the result on the rung that the trial has reached, if it is a new one for it.
+
+        Reaching a rung, a trial stops if it is below the best 1/reduction_factor of those that reached it.
+        """
         sizes = np.array([len(bracket._rungs) for bracket in self._brackets])
         odds = np.exp(sizes - sizes.max())
-        return int(np.random.default_rng([self._seed, int(trial)]).choice(len(sizes), p=odds / odds.sum()))
+        drawn = np.random.default_rng([self._sweep.seed, int(name)]).choice(len(sizes), p=odds / odds.sum())
+        value = -self._record.sign * metrics[self._record.metric]
+        action = self._brackets[drawn].on_result(cast("RayTrial", _Name(name)), metrics["epoch"], value)
+        if action == TrialScheduler.STOP:
+            self.below.add(name)
+
+    def _end_if_due(self, name: str) -> None:
+        self._look_at_limits()
+        if self._record.trials[name].finished:
+            self._record.end(name, "completed")
+        elif name in self.below or self._record.limit:
+            self._record.end(name, "stopped")
+
+    def _look_at_limits(self) -> None:
+        if not self._record.limit and (reason := reached(self._sweep, self._record)):
+            self._record.reach_limit(reason)
+
+
+def _last_words(trial: RayTrial) -> str:
+    """The error of an attempt in one line, from the text that Ray has just written of it."""
+    text = Path(trial.error_file).read_text(encoding="utf-8") if trial.error_file else ""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    if any(line.startswith("ray::") for line in lines):
+        return lines[-1]
+    return f"a process of the trial died: {' '.join(lines[1:])}"

@@ -67,6 +67,36 @@ def _to_space(value: Any) -> Space:
     return value if isinstance(value, Space) else load_space(value)
 
 
+class LimitConfig(_Section):
+    """When the search ends early; each holds over all sessions of a run together, None is no limit.
+
+    Attributes:
+        epochs: epochs trained in all.
+        minutes: of wall-clock time.
+        target: a value of the sweep's metric that is good enough.
+        patience: trials that end without a new best one.
+    """
+
+    epochs: int | None = Field(default=None, ge=1)
+    minutes: float | None = Field(default=None, gt=0)
+    target: float | None = None
+    patience: int | None = Field(default=None, ge=1)
+
+
+class FaultConfig(_Section):
+    """What is done about attempts that fail.
+
+    Attributes:
+        retries: more attempts at a trial, each from its last checkpoint, before it is recorded as failed.
+        hang_after: seconds without a report after which a trial's process is ended.
+        give_up: the search ends when so many trials have ended and all of them failed.
+    """
+
+    retries: int = Field(default=1, ge=0)
+    hang_after: float = Field(default=1800, gt=0)
+    give_up: int = Field(default=8, ge=1)
+
+
 SpaceField = Annotated[Space, BeforeValidator(_to_space), PlainSerializer(Space.to_dict)]
 
 
@@ -80,6 +110,7 @@ class Sweep(_Section):
         space: a `Space`, a mapping, a shipped space's name or a YAML file.
         metric: an epoch metric; `mode` says whether `max` or `min` is better.
         concurrent: trials at a time; None fills the cluster.
+        keep_checkpoints: of so many of the best trials that are over; the rest is removed.
         train: what all trials share, in the shape of `TrainConfig`; a trial's configuration is laid over it.
         compress: the post-stage for the best trials; None leaves it out.
     """
@@ -94,6 +125,9 @@ class Sweep(_Section):
     mode: Literal["max", "min"] = "max"
     workers: WorkerConfig = WorkerConfig()
     concurrent: int | None = Field(default=None, ge=1)
+    limits: LimitConfig = LimitConfig()
+    faults: FaultConfig = FaultConfig()
+    keep_checkpoints: int = Field(default=5, ge=1)
     train: dict[str, Any] = Field(default_factory=dict)
     compress: CompressPlan | None = None
 
@@ -149,6 +183,10 @@ class Sweep(_Section):
             raise ValueError("search.trials: must be a number unless search.name is 'grid', but got None")
         if self.search.name == "grid":
             next(self.space.grid())
+        if self.compress and self.compress.best > self.keep_checkpoints:
+            raise ValueError(
+                f"compress.best: may be up to keep_checkpoints, {self.keep_checkpoints}, but got {self.compress.best}"
+            )
         self._check_space()
         return self
 
@@ -177,16 +215,50 @@ def make_sweep(values: Mapping[str, Any], where: str = "sweep") -> Sweep:
 def load_sweep(path: str | Path) -> Sweep:
     """Reads a sweep from YAML. A relative `space` file is looked up beside the sweep's file first."""
     path = Path(path)
-    try:
-        values = read_yaml(path)
-    except SpaceError as error:
-        raise SweepError(f"{path}: {error}") from None
-    if not isinstance(values, Mapping):
-        raise SweepError(f"{path}: must hold a mapping, but got {values!r}")
+    values = load_changes(path)
     space = values.get("space")
     if isinstance(space, str) and (path.parent / space).is_file():
         values = {**values, "space": str(path.parent / space)}
     return make_sweep(values, str(path))
+
+
+def load_changes(path: str | Path) -> dict[str, Any]:
+    """The mapping in a YAML file, such as settings to change when a run is resumed."""
+    try:
+        values = read_yaml(Path(path))
+    except SpaceError as error:
+        raise SweepError(f"{path}: {error}") from None
+    if not isinstance(values, Mapping):
+        raise SweepError(f"{path}: must hold a mapping, but got {values!r}")
+    return dict(values)
+
+
+_FIXED = ("name", "storage", "seed", "metric", "mode", "train")
+
+
+def changed(sweep: Sweep, changes: Mapping[str, Any]) -> Sweep:
+    """The sweep with other settings, as a run that has begun may take them.
+
+    Args:
+        changes: in the shape of a sweep; sections are laid over those of the sweep, a space replaces the space.
+
+    Raises:
+        SweepError: they are no sweep, or would make what has been trained worthless.
+    """
+    values = sweep.model_dump(mode="json")
+    for key, value in changes.items():
+        old = values.get(key)
+        values[key] = (
+            {**old, **value} if key != "space" and isinstance(old, dict) and isinstance(value, Mapping) else value
+        )
+    after = make_sweep(values)
+    for key in _FIXED:
+        old, new = (getattr(one, key) for one in (sweep, after))
+        if key == "train":
+            old, new = ({name: part for name, part in train.items() if name != "epochs"} for train in (old, new))
+        if old != new:
+            raise SweepError(f"{key}: must stay {old!r} when a run is resumed, but got {new!r}")
+    return after
 
 
 def dump_sweep(sweep: Sweep) -> str:

@@ -13,11 +13,14 @@ from orchestrator.sweep import WorkerConfig
 from trainables.parallel import free_address, join_group
 from trainables.worker import Worker
 
+Start = dict[str, Any]
+"""The arguments of `trainables.Worker.begin`."""
+
 
 class WorkerGroup(Protocol):
     """All workers of a trial, in lockstep. Kept from trial to trial."""
 
-    def begin(self, config: dict[str, Any], folder: str) -> None: ...
+    def begin(self, start: Start) -> None: ...
 
     def epoch(self) -> dict[str, Any]: ...
 
@@ -30,8 +33,8 @@ class InlineGroup:
     def __init__(self) -> None:
         self._worker = Worker()
 
-    def begin(self, config: dict[str, Any], folder: str) -> None:
-        self._worker.begin(config, folder)
+    def begin(self, start: Start) -> None:
+        self._worker.begin(**start)
 
     def epoch(self) -> dict[str, Any]:
         return self._worker.epoch()
@@ -53,8 +56,8 @@ class Rank:
             os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
         self._worker = Worker(join_group(rank, size, address))
 
-    def begin(self, config: dict[str, Any], folder: str) -> None:
-        self._worker.begin(config, folder)
+    def begin(self, start: Start) -> None:
+        self._worker.begin(**start)
 
     def epoch(self) -> dict[str, Any]:
         return self._worker.epoch()
@@ -75,8 +78,8 @@ class ActorGroup:
         address = ray.get(self._actors[0].address.remote())
         self._call("join", [(rank, config.count, address) for rank in range(config.count)])
 
-    def begin(self, config: dict[str, Any], folder: str) -> None:
-        self._call("begin", [(config, folder)] * len(self._actors))
+    def begin(self, start: Start) -> None:
+        self._call("begin", [(start,)] * len(self._actors))
 
     def epoch(self) -> dict[str, Any]:
         """Rank 0's metrics; they are the whole group's."""

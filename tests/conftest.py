@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+import logging
 import os
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 import pytest
 from hypothesis import settings
+
+if TYPE_CHECKING:
+    from orchestrator import Sweep
+
+# What a user who starts in the project's folder has; workers get it from there.
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
 # torch and the BLAS libraries read these when they are first imported, which is after this file is.
 os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"))
@@ -23,3 +34,61 @@ def ray_session() -> Iterator[None]:
 
     with connected(cpus=4):
         yield
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--kills", type=int, default=4, help="how often the driver is killed in each test of that")
+
+
+@pytest.fixture
+def kills(request: pytest.FixtureRequest) -> int:
+    """How often a test kills its driver: few in a quick run, `make faults` asks for more."""
+    return int(request.config.getoption("--kills"))
+
+
+@pytest.fixture
+def tiny(tmp_path: Path) -> Callable[..., Sweep]:
+    """Makes a sweep over a small MLP in `tmp_path`: few epochs, real training; keyword arguments replace sections."""
+
+    def make(**changes: Any) -> Sweep:
+        from orchestrator.sweep import make_sweep
+
+        sweep = {
+            "name": "tiny",
+            "storage": str(tmp_path),
+            "space": {"parameters": {"optimizer.lr": {"log_uniform": [1e-3, 0.3]}, "model.width": {"grid": [8, 16]}}},
+            "search": {"name": "random", "trials": 4},
+            "asha": {"grace_period": 1, "reduction_factor": 2},
+            "concurrent": 1,
+            "train": {"model": {"name": "mlp"}, "epochs": 4},
+        }
+        return make_sweep({**sweep, **changes})
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[str]:
+    """An S3 server of this process on the loopback interface: the options with which a URI finds it."""
+    from moto.server import ThreadedMotoServer
+    from pyarrow.fs import FileSystem
+
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    options = f"endpoint_override={host}:{port}&scheme=http&region=us-east-1"
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+            patch.setenv(name, "testing")
+        patch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+        system, _ = FileSystem.from_uri(f"s3://tests?{options}&allow_bucket_creation=true")
+        system.create_dir("tests")
+        yield options
+    server.stop()
+
+
+@pytest.fixture
+def s3_folder(s3_server: str) -> str:
+    """The URI of a folder that no other test uses."""
+    return f"s3://tests/{uuid4().hex}?{s3_server}"

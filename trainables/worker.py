@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from functools import lru_cache
@@ -31,8 +31,9 @@ _load_data = lru_cache(maxsize=2)(load_data)
 class Worker:
     """Every rank of a group makes the same calls in the same order.
 
-    The first epoch and the last are saved before they are reported; one between only if training since the last save
-    took 20 times as long as that save. What a kill loses is trained again, silently as far as it was reported.
+    The first epoch, the last and those of `save_at` are saved before they are reported; another one only if training
+    since the last save took 20 times as long as that save. What a kill loses is trained again, silently as far as it
+    was reported.
     """
 
     def __init__(self, group: Group = SOLO) -> None:
@@ -42,17 +43,21 @@ class Worker:
         self._history: list[dict[str, Any]] = []
         self._known = 0
         self._path: Path | None = None
+        self._save_at: frozenset[int] = frozenset()
         self._unsaved_s = self._saving_s = 0.0
         self._timing = dict.fromkeys(TIMED, 0.0)
 
-    def begin(self, config: dict[str, Any], folder: str | None, known_epochs: int = 0) -> None:
-        """Saves and leaves the trial before; starts that of `config`, from the folder's checkpoint if it has one.
+    def begin(
+        self, config: dict[str, Any], folder: str | None, known_epochs: int = 0, save_at: Iterable[int] = ()
+    ) -> None:
+        """Leaves the trial before and starts that of `config`, from the folder's checkpoint if it has one.
 
-        known_epochs: how many of the trial's epochs were reported before; they are not reported again. Only rank 0
-        reads and writes the folder. Raises CheckpointError for a damaged checkpoint or another config's.
+        known_epochs: how many of the trial's epochs were reported before; they are not reported again. save_at: the
+        epochs after which it may be stopped for good. Only rank 0 reads and writes the folder. Raises CheckpointError
+        for a damaged checkpoint or another config's.
         """
-        self.save()
         self._trainer = None
+        self._save_at = frozenset(save_at)
         checked = TrainConfig.model_validate(config)
         self._path = Path(folder) / CHECKPOINT if folder is not None else None
         self._unsaved_s = self._saving_s = 0.0
@@ -89,7 +94,7 @@ class Worker:
         return self._history[self._known - 1] | {"finished": self.finished, "timing": timing}
 
     def save(self) -> None:
-        """Writes the checkpoint if the one on the disk is older: for a trial that is stopped before its end."""
+        """Writes the checkpoint if the one on the disk is older."""
         if self._trainer is None or not self._unsaved_s or self._path is None or self.group.rank:
             return
         config = self._trainer.config.model_dump(mode="json")
@@ -111,7 +116,8 @@ class Worker:
         self._timing["train"] += training
         self._timing["evaluate"] += metrics.seconds - training
         self._unsaved_s += metrics.seconds
-        if self.trainer.finished or self._unsaved_s >= _TRAINING_PER_SAVING * self._saving_s:
+        wanted = self.trainer.finished or metrics.epoch in self._save_at
+        if wanted or self._unsaved_s >= _TRAINING_PER_SAVING * self._saving_s:
             self.save()
 
     def _restore(self, trainer: Trainer) -> list[dict[str, Any]]:

@@ -1,6 +1,10 @@
 """Models as users bring them, some of which break."""
 
+import os
+import signal
+import time
 from math import prod
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -31,7 +35,27 @@ class Touchy(Linear):
 
     def forward(self, images: Tensor) -> Tensor:
         if self.hidden == 5 and self.training:
-            import os
-
             os._exit(1)
         return super().forward(images) * (torch.nan if self.hidden == 7 else 1.0)
+
+
+class Breaks(Linear):
+    """Breaks its process once, in the third epoch: `how` is kill, raise, hang or never; `marker` tells that it did."""
+
+    def __init__(
+        self, input_shape: tuple[int, ...], classes: int, hidden: int = 16, how: str = "never", marker: str = ""
+    ) -> None:
+        super().__init__(input_shape, classes, hidden)
+        self.how, self.marker = how, Path(marker)
+        self.register_buffer("steps", torch.zeros((), dtype=torch.int64))
+
+    def forward(self, images: Tensor) -> Tensor:
+        self.steps += self.training
+        if self.how != "never" and self.training and int(self.steps) > 40 and not self.marker.exists():
+            self.marker.touch()
+            if self.how == "kill":
+                os.kill(os.getpid(), signal.SIGKILL)
+            if self.how == "raise":
+                raise RuntimeError("the third epoch is bad luck")
+            time.sleep(3600)
+        return super().forward(images)

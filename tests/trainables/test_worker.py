@@ -123,13 +123,22 @@ def test_saves_as_often_as_costs_little(
     assert sorted(set(saved)) == epochs
 
 
-def test_a_trial_that_is_left_is_saved(tmp_path: Path) -> None:
+def test_a_trial_is_saved_where_it_may_be_stopped_for_good(tmp_path: Path) -> None:
+    worker = Worker()
+    worker.begin(config(MLP), str(tmp_path / "left"), save_at=[2])
+    worker.epoch()
+    worker.epoch()
+    assert load_checkpoint(tmp_path / "left" / CHECKPOINT)["trainer"]["epoch"] == 2
+
+
+def test_a_trial_that_is_left_is_not_written_again(tmp_path: Path) -> None:
     worker = Worker()
     worker.begin(config(MLP), str(tmp_path / "left"))
     worker.epoch()
-    worker.epoch()
+    (tmp_path / "left" / CHECKPOINT).unlink()
     worker.begin(config(MLP), str(tmp_path / "next"))
-    assert load_checkpoint(tmp_path / "left" / CHECKPOINT)["trainer"]["epoch"] == 2
+    worker.epoch()
+    assert not (tmp_path / "left" / CHECKPOINT).exists()
 
 
 def test_a_trial_torn_within_an_epoch_is_not_saved(tmp_path: Path) -> None:

@@ -19,6 +19,14 @@ from trainables.config import TrainConfig
 from trainables.data import Dataset
 from trainables.trainer import Diverged
 
+DENSE = 1.0
+"""The share of operations that the parent itself keeps."""
+
+
+def model_id(trial: str, keep_macs: float) -> str:
+    """The folder's name of the model that keeps such a share of its parent's operations."""
+    return f"{trial}-dense" if keep_macs == DENSE else f"{trial}-pruned-{keep_macs:g}"
+
 
 def compress(
     model: nn.Module,
@@ -37,7 +45,9 @@ def compress(
 def export_dense(parent: Parent, data: Dataset, folder: Path) -> CompressedModel:
     """Export and check the parent itself: the row that its children are compared with."""
     start = time.perf_counter()
-    row = CompressedModel(id=f"{parent.trial}-dense", parent=parent.trial, kind="dense", keep_macs=1.0, status="ok")
+    row = CompressedModel(
+        id=model_id(parent.trial, DENSE), parent=parent.trial, kind="dense", keep_macs=DENSE, status="ok"
+    )
     return _deliver(row, parent.model, data, folder / row.id, _card(parent, data, []), start)
 
 
@@ -48,7 +58,7 @@ def compress_one(parent: Parent, data: Dataset, keep_macs: float, plan: Compress
     """
     start = time.perf_counter()
     row = CompressedModel(
-        id=f"{parent.trial}-pruned-{keep_macs:g}",
+        id=model_id(parent.trial, keep_macs),
         parent=parent.trial,
         kind="pruned",
         keep_macs=keep_macs,

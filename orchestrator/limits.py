@@ -1,0 +1,37 @@
+"""When a search is over before its searcher has no more to propose."""
+
+from __future__ import annotations
+
+from itertools import accumulate
+
+from orchestrator.record import Record
+from orchestrator.sweep import Sweep
+
+
+def reached(sweep: Sweep, record: Record) -> str:
+    """The limit that the record has reached, in words, or nothing.
+
+    Limits hold over all sessions of a run together. Every trial failing is one: a sweep in which nothing works is not
+    run to its end.
+    """
+    limits, best = sweep.limits, next(iter(record.best()), None)
+    epochs = sum(len(trial.epochs) for trial in record.trials.values()) if limits.epochs else 0
+    if limits.epochs and epochs >= limits.epochs:
+        return f"{epochs} epochs are trained, of limits.epochs {limits.epochs}"
+    if limits.minutes and record.elapsed >= 60 * limits.minutes:
+        return f"{record.elapsed / 60:.1f} minutes have passed, of limits.minutes {limits.minutes:g}"
+    if limits.target is not None and best and best.loss <= record.sign * limits.target:
+        value = f"{record.metric} {record.sign * best.loss:.4f}"
+        return f"trial {best.id} has reached {value}, limits.target {limits.target:g}"
+    if limits.patience and (since := _since_best(record)) >= limits.patience:
+        return f"{since} trials since the best one, of limits.patience {limits.patience}"
+    if len(record.ended) >= sweep.faults.give_up and all(trial.status == "failed" for trial in record.ended):
+        return f"all of the first {len(record.ended)} trials failed; the last: {record.ended[-1].error}"
+    return ""
+
+
+def _since_best(record: Record) -> int:
+    """How many trials have ended since the one with the lowest loss."""
+    losses = [trial.loss for trial in record.ended if trial.loss == trial.loss]
+    lowest = list(accumulate(losses, min))
+    return len(losses) - 1 - losses.index(lowest[-1]) if losses else 0

@@ -1,0 +1,44 @@
+"""Which checkpoints stay on the disk: those of trials that may go on, and those of the best that are over."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from orchestrator.journal import Event
+from orchestrator.record import Record
+
+
+class Retention:
+    """Keeps a run's `checkpoints` folder to what is needed.
+
+    Args:
+        keep: how many of the best trials that are over keep theirs, for the post-stage and for the user.
+    """
+
+    def __init__(self, record: Record, folder: Path, keep: int) -> None:
+        self._record, self._folder, self._keep = record, folder / "checkpoints", keep
+        self._kept: set[str] = set()
+
+    def clear(self) -> None:
+        """Removes every folder that no rule keeps, such as those that a killed driver could not remove."""
+        self._kept = self._best_that_are_over()
+        needed = self._kept | self._record.open.keys()
+        for folder in self._folder.glob("*"):
+            if folder.name not in needed:
+                shutil.rmtree(folder)
+        for torn in self._folder.glob("*/.*"):
+            torn.unlink()
+
+    def __call__(self, event: Event) -> None:
+        """Looks at a trial that has just ended, and at the one that it pushed out of the best."""
+        if event["event"] != "end":
+            return
+        kept = self._best_that_are_over()
+        for trial in {event["trial"], *self._kept} - kept:
+            shutil.rmtree(self._folder / trial, ignore_errors=True)
+        self._kept = kept
+
+    def _best_that_are_over(self) -> set[str]:
+        best = self._record.best(self._keep + len(self._record.open))
+        return {trial.id for trial in [t for t in best if t.is_over][: self._keep]}
