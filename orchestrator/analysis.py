@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import math
+
 import pandas as pd
+
+from orchestrator.record import Record
+from trainables.worker import TIMED
 
 
 def best(trials: pd.DataFrame, metric: str, mode: str, count: int = 1) -> pd.DataFrame:
@@ -28,6 +33,23 @@ def savings(trials: pd.DataFrame, max_epochs: int) -> pd.Series:
             "saved_share": saved / max(1, saved + trained),
         }
     )
+
+
+def efficiency(record: Record) -> pd.Series:
+    """Where the workers' time went, as shares of it; they add up to 1.
+
+    train and evaluate: the epochs. start: from a proposal to a process that is ready. data, build, checkpoint: loading
+    the data, making model and optimiser, writing checkpoints. propose: finding configurations. wait: all else, such as
+    slots that were free at the end, results on their way, or a driver that was busy.
+    """
+    total = max(record.searching, 1e-9)
+    epochs = [epoch for trial in record.trials.values() for epoch in trial.epochs]
+    spent = {name: sum(epoch[f"time.{name}"] for epoch in epochs) for name in TIMED}
+    begun = [trial for trial in record.trials.values() if not math.isnan(trial.started)]
+    spent |= {"start": sum(trial.started - trial.proposed for trial in begun), "propose": record.proposing}
+    shares = pd.Series(spent) / total
+    shares["wait"] = 1 - shares.sum()
+    return shares
 
 
 def beside_parents(models: pd.DataFrame) -> pd.DataFrame:

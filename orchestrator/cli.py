@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import warnings
 from collections.abc import Iterator
@@ -131,4 +132,6 @@ def _fail(message: str, code: int = 2) -> NoReturn:
 def main() -> None:
     """The entry point of the command."""
     warnings.filterwarnings("ignore")
+    # As `python -m` does: a user's own modules are found where the command is started.
+    sys.path.insert(0, os.getcwd())
     app()

@@ -22,7 +22,7 @@ THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 def connected(cpus: int | None = None) -> Iterator[None]:
     """Joins the cluster that RAY_ADDRESS names, else starts one here on the loopback interface and ends it after.
 
-    A Ray that this process has already joined is used and left as it is.
+    A Ray that this process has already joined is used and left as it is. Raises SweepError if there is none to be had.
 
     Args:
         cpus: what a cluster started here offers; None offers every core.
@@ -39,7 +39,10 @@ def connected(cpus: int | None = None) -> Iterator[None]:
     }
     if not os.environ.get("RAY_ADDRESS"):
         settings |= {"num_cpus": cpus, "include_dashboard": False}
-    ray.init(**settings)
+    try:
+        ray.init(**settings)
+    except Exception as error:  # Ray raises bare exceptions here, with a page of text
+        raise SweepError(f"Ray cannot be started or joined: {str(error).splitlines()[0]}") from None
     try:
         yield
     finally:

@@ -89,7 +89,7 @@ class Progress:
         """From the pace so far; unknown before the first trial is over and where the space has no end."""
         total = self._sweep.search.trials or self._sweep.space.size
         over = sum(trial.is_over for trial in trials)
-        if not over or not total or over >= total:
+        if over < 3 or not total or over >= total:
             return ""
         return "about " + _clock((time.monotonic() - self._started) / over * (total - over))
 

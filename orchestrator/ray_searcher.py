@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -47,8 +48,9 @@ class RaySearcher(TuneSearcher):
     def _propose(self) -> Trial | None:
         if self._limit is not None and len(self._record.trials) >= self._limit:
             return None
+        started = time.perf_counter()
         config = self._searcher.suggest(self._record.observations(), self._record.pending())
-        return None if config is None else self._record.propose(config)
+        return None if config is None else self._record.propose(config, time.perf_counter() - started)
 
     def save(self, checkpoint_path: str) -> None:
         """Nothing to save: the journal is the state."""

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from orchestrator.errors import DiskFull
+from orchestrator.errors import DiskFull, SweepError
 from orchestrator.journal import Event, Journal
 from orchestrator.searchers import Observation
 from orchestrator.signals import Halt
@@ -72,6 +72,8 @@ class Record:
         open: the trials that are not over, in the order of proposal.
         limit: why no further trial is started and none goes on; empty while the search may go on.
         elapsed: seconds of all sessions together, from each one's first event to its last.
+        searching: of these, the seconds of the search, times the trials that could run side by side: the workers' time.
+        proposing: seconds spent on proposals.
     """
 
     def __init__(self, metric: str, sign: float, journal: Journal | None = None) -> None:
@@ -80,7 +82,8 @@ class Record:
         self.open: dict[str, Trial] = {}
         self.models: dict[str, dict[str, Any]] = {}
         self.limit = ""
-        self.elapsed = 0.0
+        self.elapsed = self.searching = self.proposing = 0.0
+        self._slots = 1
         self._last_time = math.nan
         self._journal = journal
         self._ended: list[Trial] = []
@@ -93,16 +96,23 @@ class Record:
 
     def replay(self, events: Iterable[Event]) -> None:
         """Takes in what a journal says, without writing it again."""
-        for event in events:
-            self._apply(event)
+        for number, event in enumerate(events, 1):
+            try:
+                self._apply(event)
+            except (AttributeError, KeyError, TypeError, ValueError):
+                raise SweepError(f"journal: event {number} does not follow from those before it: {event}") from None
 
-    def begin_session(self) -> None:
-        """Says that a driver begins to work on the run: what ran has no process now, limits are looked at anew."""
-        self._append({"event": "session", "host": socket.gethostname(), "pid": os.getpid()})
+    def begin_session(self, slots: int) -> None:
+        """Says that a driver begins to work on the run: what ran has no process now, limits are looked at anew.
 
-    def propose(self, config: Config) -> Trial:
+        slots: how many trials it runs side by side.
+        """
+        self._append({"event": "session", "host": socket.gethostname(), "pid": os.getpid(), "slots": slots})
+
+    def propose(self, config: Config, seconds: float = 0.0) -> Trial:
+        """Adds a trial; `seconds` is what it took to find its configuration."""
         trial = f"{len(self.trials) + 1:04d}"
-        self._append({"event": "propose", "trial": trial, "config": config})
+        self._append({"event": "propose", "trial": trial, "config": config, "seconds": seconds})
         return self.trials[trial]
 
     def start(self, trial: str) -> None:
@@ -156,18 +166,22 @@ class Record:
 
     def _apply(self, event: Event) -> None:
         if event["event"] != "session":
-            self.elapsed += max(0.0, event["time"] - self._last_time)
+            passed = max(0.0, event["time"] - self._last_time)
+            self.elapsed += passed
+            self.searching += passed * self._slots if event["event"] != "model" else 0.0
         self._last_time = event["time"]
         getattr(self, f"_on_{event['event']}")(event)
 
     def _on_session(self, event: Event) -> None:
         self.limit = ""
+        self._slots = event["slots"]
         for trial in self.open.values():
             trial.status = "pending"
 
     def _on_propose(self, event: Event) -> None:
         trial = Trial(event["trial"], event["config"], event["time"])
         self.trials[trial.id] = self.open[trial.id] = trial
+        self.proposing += event["seconds"]
 
     def _on_start(self, event: Event) -> None:
         trial = self.trials[event["trial"]]

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
-import shutil
 import tempfile
 from collections.abc import Mapping
 from contextlib import suppress
@@ -15,19 +13,18 @@ from ray import tune
 
 from orchestrator.cluster import connected, slots
 from orchestrator.compression import compress_best
-from orchestrator.errors import SweepError
-from orchestrator.journal import Journal
+from orchestrator.journal import Event, Journal
 from orchestrator.lock import RunLock
 from orchestrator.progress import Progress
 from orchestrator.ray_searcher import RaySearcher
 from orchestrator.ray_trial import TorchTrial
 from orchestrator.record import Record, Trial
 from orchestrator.retention import Retention
-from orchestrator.run_folder import Run, open_run
+from orchestrator.run_folder import Run, check_new, make_folder, open_run, write_sweep
 from orchestrator.scheduling import Asha
 from orchestrator.searchers import make_searcher
 from orchestrator.signals import Halt, StopRequest
-from orchestrator.sweep import Sweep, WorkerConfig, changed, dump_sweep
+from orchestrator.sweep import Sweep, WorkerConfig, changed
 from orchestrator.tables import write_tables
 from trainables import load_data
 
@@ -44,10 +41,10 @@ def run(sweep: Sweep, *, replace: bool = False, quiet: bool = False) -> Run:
         Interrupted, DiskFull: the run has ended before its end; `resume` goes on with it.
     """
     _check_data(sweep)
-    _claim(sweep, replace)
+    check_new(sweep, replace)
     with connected():
         slots(sweep.workers)
-        _make_folder(sweep)
+        make_folder(sweep)
         with RunLock(sweep.folder):
             return _work(sweep, sweep.folder, quiet)
 
@@ -71,7 +68,7 @@ def resume(path: str | Path, changes: Mapping[str, Any] | None = None, *, quiet:
     _check_data(sweep)
     with RunLock(before.folder), connected():
         slots(sweep.workers)
-        _write_sweep(sweep, before.folder)
+        write_sweep(sweep, before.folder)
         return _work(sweep, before.folder, quiet)
 
 
@@ -79,19 +76,8 @@ def _work(sweep: Sweep, folder: Path, quiet: bool) -> Run:
     """A session on a run whose lock is held: from what its journal says to the end of the run."""
     journal = Journal(folder / "journal")
     record = Record(sweep.metric, sweep.sign, journal)
-    events = list(journal.read())
-    record.replay(events)
-    record.begin_session()
-    asha, retention = Asha(sweep, record), Retention(record, folder, sweep.keep_checkpoints)
-    asha.replay(events)
-    del events
-    retention.clear()
-    record.listen(retention)
     try:
-        with StopRequest() as request, Progress(sweep, record, quiet=quiet):
-            _search(sweep, record, folder, asha, request)
-            if sweep.compress:
-                compress_best(sweep, record, folder, request)
+        _search_and_compress(sweep, record, list(journal.read()), folder, quiet)
     except Halt as halt:
         with suppress(OSError):
             write_tables(record, folder)
@@ -102,7 +88,23 @@ def _work(sweep: Sweep, folder: Path, quiet: bool) -> Run:
     return open_run(folder)
 
 
-def _search(sweep: Sweep, record: Record, folder: Path, asha: Asha, request: StopRequest) -> None:
+def _search_and_compress(sweep: Sweep, record: Record, events: list[Event], folder: Path, quiet: bool) -> None:
+    """Brings record, rungs and folder to where the events end, and goes on from there."""
+    record.replay(events)
+    concurrent = int(min(slots(sweep.workers), sweep.concurrent or math.inf))
+    record.begin_session(concurrent)
+    asha, retention = Asha(sweep, record), Retention(record, folder, sweep.keep_checkpoints)
+    asha.replay(events)
+    events.clear()
+    retention.clear()
+    record.listen(retention)
+    with StopRequest() as request, Progress(sweep, record, quiet=quiet):
+        _search(sweep, record, folder, asha, request, concurrent)
+        if sweep.compress:
+            compress_best(sweep, record, folder, request)
+
+
+def _search(sweep: Sweep, record: Record, folder: Path, asha: Asha, request: StopRequest, concurrent: int) -> None:
     """Runs trials until there are no more or the user asks to stop; all of it is in the record."""
 
     def job(trial: Trial) -> dict[str, Any]:
@@ -119,9 +121,9 @@ def _search(sweep: Sweep, record: Record, folder: Path, asha: Asha, request: Sto
         }
 
     searcher = make_searcher(sweep.search.name, sweep.space, sweep.seed)
-    for old in folder.glob(".tune-*"):
-        shutil.rmtree(old)
-    with tempfile.TemporaryDirectory(dir=folder, prefix=".tune-") as scratch:
+    ray_folder = Path(tempfile.gettempdir(), "ray")
+    ray_folder.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=ray_folder, prefix="halving-") as scratch:
         # Not tune.Tuner: it pickles searcher and scheduler, which hold the journal.
         tune.run(
             TorchTrial,
@@ -129,11 +131,11 @@ def _search(sweep: Sweep, record: Record, folder: Path, asha: Asha, request: Sto
             search_alg=RaySearcher(searcher, record, sweep.search.trials, job),
             scheduler=asha,
             num_samples=-1,
-            max_concurrent_trials=int(min(slots(sweep.workers), sweep.concurrent or math.inf)),
+            max_concurrent_trials=concurrent,
             reuse_actors=True,
             resources_per_trial=_bundles(sweep.workers),
             callbacks=[_Steps(record, request)],
-            storage_path=str(Path(scratch).resolve()),
+            storage_path=scratch,
             raise_on_failed_trial=False,
             verbose=0,
         )
@@ -161,38 +163,3 @@ def _bundles(workers: WorkerConfig) -> tune.PlacementGroupFactory:
 def _check_data(sweep: Sweep) -> None:
     """Raises DataError before anything is started."""
     load_data(sweep.train_config(sweep.space.from_unit([0.5] * len(sweep.space))).data)
-
-
-def _claim(sweep: Sweep, replace: bool) -> None:
-    """A run's folder must be new, or be given up.
-
-    Raises:
-        SweepError: it is neither.
-    """
-    folder = sweep.folder
-    if not folder.exists() or not any(folder.iterdir()):
-        return
-    if not replace:
-        raise SweepError(
-            f"name: a run {sweep.name!r} must not exist yet in {sweep.storage}; choose another, give --replace, or go "
-            f"on with it: halving resume {folder}"
-        )
-    if not (folder / "sweep.yaml").is_file():
-        raise SweepError(f"name: {folder} is not the folder of a run, so it is not replaced")
-    with RunLock(folder):
-        shutil.rmtree(folder)
-
-
-def _make_folder(sweep: Sweep) -> None:
-    try:
-        sweep.folder.mkdir(parents=True, exist_ok=True)
-        _write_sweep(sweep, sweep.folder)
-    except OSError as error:
-        raise SweepError(f"storage: {sweep.folder} must be writable, but: {error.strerror}") from None
-
-
-def _write_sweep(sweep: Sweep, folder: Path) -> None:
-    path = folder / "sweep.yaml"
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(dump_sweep(sweep), encoding="utf-8")
-    temporary.replace(path)

@@ -27,7 +27,7 @@ def show(run: Run, *, count: int = 10) -> None:
         console.print(_table(f"best of {len(trials)} trials by {sweep.metric}", best[columns]))
         console.print(_table(f"configuration of trial {best['trial'].iloc[0]}", _configuration(best.iloc[0])))
     if not trials.empty:
-        _print_savings(console, trials, sweep.epochs)
+        _print_search(console, run)
         _print_failures(console, trials)
     if not models.empty:
         console.print(_table("models", _model_columns(beside_parents(models))))
@@ -36,12 +36,18 @@ def show(run: Run, *, count: int = 10) -> None:
     console.print(f"{len(trials)} trials, {len(models)} models in {run.folder}", soft_wrap=True, highlight=False)
 
 
-def _print_savings(console: Console, trials: pd.DataFrame, max_epochs: int) -> None:
-    saved = savings(trials, max_epochs)
-    console.print(
-        f"ASHA stopped {saved['stopped']:.0f} of {saved['trials']:.0f} trials: {saved['epochs_trained']:.0f} epochs "
-        f"trained, {saved['epochs_saved']:.0f} saved ({saved['saved_share']:.0%})."
-    )
+def _print_search(console: Console, run: Run) -> None:
+    """What ASHA saved, where the workers' time went, and what ended the search early."""
+    if run.sweep.asha:
+        saved = savings(run.trials(), run.sweep.epochs)
+        console.print(
+            f"ASHA stopped {saved['stopped']:.0f} of {saved['trials']:.0f} trials: {saved['epochs_trained']:.0f} epochs"
+            f" trained, {saved['epochs_saved']:.0f} saved ({saved['saved_share']:.0%})."
+        )
+    shares = run.efficiency().sort_values(ascending=False)
+    console.print("workers' time: " + ", ".join(f"{name} {share:.1%}" for name, share in shares.items()))
+    if limit := run.record().limit:
+        console.print(f"the search ended early: {limit}", markup=False)
 
 
 def _print_failures(console: Console, trials: pd.DataFrame) -> None:

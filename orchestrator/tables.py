@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Iterable
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -12,26 +14,45 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from orchestrator.record import Record, Trial
-from trainables import metric_names
+from trainables import EpochMetrics, metric_names
+from trainables.compress import CompressedModel
+
+TRIALS = (
+    "trial",
+    "status",
+    *metric_names(),
+    "best_epoch",
+    "epochs",
+    "seconds",
+    "node",
+    "faults",
+    "error",
+    "proposed",
+    "started",
+    "ended",
+    "checkpoint",
+)
 
 
 def trials_table(record: Record) -> pd.DataFrame:
     """A row a trial, in the order of proposal.
 
     Columns: trial, status, the metrics of its best epoch, best_epoch, epochs, seconds (of training), node,
-    error, proposed, started, ended (UTC), checkpoint, and `config.*`, empty where a condition switched a parameter off.
+    faults (attempts that were tried again), error, proposed, started, ended (UTC), checkpoint, and `config.*`,
+    empty where a condition switched a parameter off.
     """
-    return _frame([_trial_row(record, trial) for trial in record.trials.values()])
+    return _frame([_trial_row(record, trial) for trial in record.trials.values()], TRIALS)
 
 
 def epochs_table(record: Record) -> pd.DataFrame:
-    """A row a trial and epoch, with every metric."""
-    return _frame([{"trial": trial.id, **epoch} for trial in record.trials.values() for epoch in trial.epochs])
+    """A row a trial and epoch: every metric, and in `time.*` the seconds that went into each phase of it."""
+    rows = [{"trial": trial.id, **epoch} for trial in record.trials.values() for epoch in trial.epochs]
+    return _frame(rows, ("trial", *(field.name for field in fields(EpochMetrics))))
 
 
 def models_table(record: Record) -> pd.DataFrame:
     """A row a model of the post-stage: where it came from and what was measured of it."""
-    return _frame(list(record.models.values()))
+    return _frame(list(record.models.values()), [field.name for field in fields(CompressedModel)])
 
 
 def write_tables(record: Record, folder: Path) -> None:
@@ -54,6 +75,7 @@ def _trial_row(record: Record, trial: Trial) -> dict[str, Any]:
         "epochs": len(trial.epochs),
         "seconds": trial.seconds,
         "node": trial.node,
+        "faults": len(trial.faults),
         "error": trial.error,
         **{name: _moment(getattr(trial, name)) for name in ("proposed", "started", "ended")},
         "checkpoint": f"checkpoints/{trial.id}/last.pt" if trial.epochs else "",
@@ -65,9 +87,11 @@ def _moment(seconds: float) -> pd.Timestamp | None:
     return None if math.isnan(seconds) else pd.Timestamp(seconds, unit="s", tz="UTC")
 
 
-def _frame(rows: list[dict[str, Any]]) -> pd.DataFrame:
-    """Columns whose values are of several kinds become text: Parquet has one kind a column."""
-    frame = pd.DataFrame(rows)
+def _frame(rows: list[dict[str, Any]], columns: Iterable[str]) -> pd.DataFrame:
+    """The rows under the columns that are always there, and their own. Parquet has one kind of value a column: others
+    become text."""
+    names = dict.fromkeys([*columns, *(name for row in rows for name in row)])
+    frame = pd.DataFrame(rows, columns=list(names))
     for name in frame.columns:
         kinds = {type(value) for value in frame[name].dropna()}
         if len(kinds) > 1 and not kinds <= {int, float}:
