@@ -1,81 +1,130 @@
-"""The append-only record of a run: one JSON object a line, each with a checksum, written before its effect."""
+"""The append-only record of a run: one JSON object a line, numbered, with a checksum, written before its effect."""
 
 from __future__ import annotations
 
 import json
-import os
+import re
 import zlib
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from orchestrator.errors import SweepError
+from orchestrator.journal_lines import LineFiles, LineObjects
+from trainables.storage import Place, local_path
 
 Event = dict[str, Any]
 
+_HEAD = re.compile(rb"(?=[0-9a-f]{8} [0-9]+ )")
+
 
 class Journal:
-    """A folder of line files. One process appends; any number may read meanwhile.
+    """Lines in files of a folder, or in objects of a store. One process appends; any number may read meanwhile.
 
-    A line is eight hexadecimal digits (CRC-32 of the rest), a space, the JSON text. A last line that is cut or
-    damaged was never acted on and is dropped; damage before it is an error with its place.
+    A line is eight hexadecimal digits (CRC-32 of the rest), a space, the event's number from 1, a space, the JSON text.
+    The record that a process wrote last may be torn: it was never acted on and is dropped. The numbers tell that apart
+    from damage to any record before it, which is an error with its place.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Place) -> None:
         self.folder = folder
-        self._file: int | None = None
+        path = local_path(folder)
+        self._lines: LineFiles | LineObjects = LineObjects(folder) if path is None else LineFiles(path)
+        self._next: int | None = None
 
     def append(self, event: Event) -> None:
-        """Returns once the event is on the disk: what follows from it may then happen."""
-        if self._file is None:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            self._file = os.open(self._next_path(), os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o644)
-        os.write(self._file, encode(event))
-        os.fdatasync(self._file)
+        """Returns once the event is on the disk or in the store: what follows from it may then happen.
+
+        Raises:
+            DiskFull: there is no room; the journal is as it was before.
+            SweepError: the journal is damaged, so nothing more is written to it.
+        """
+        number, self._next = self._next or self._read_on(), None
+        try:
+            self._lines.append(number, encode(number, event))
+            self._next = number + 1
+        except BaseException:
+            self._next = None
+            self._lines.abandon()
+            raise
 
     def read(self) -> Iterator[Event]:
         """All events in order.
 
         Raises:
-            SweepError: a line other than a file's last is damaged.
+            SweepError: a record is damaged or missing that is not the last one.
         """
-        for path in self.paths():
-            yield from _read_file(path)
+        reader = _Reader()
+        for place, data in self._lines.read():
+            yield from reader.events(place, data)
+        if self._next is None:
+            self._next = reader.next
 
-    def paths(self) -> list[Path]:
-        return sorted(self.folder.glob("*.jsonl"))
+    def _read_on(self) -> int:
+        """The number to go on with. After an append that failed or was interrupted only what was written can tell."""
+        self._lines.abandon()
+        reader = _Reader()
+        for place, data in self._lines.read():
+            for _ in reader.events(place, data):
+                pass
+        return reader.next
+
+    def paths(self) -> list[Place]:
+        """The files or objects, in order."""
+        return self._lines.paths()
 
     def close(self) -> None:
-        if self._file is not None:
-            os.close(self._file)
-            self._file = None
-
-    def _next_path(self) -> Path:
-        """Each writing process has a file of its own, so a torn line is always a file's last."""
-        return self.folder / f"{len(self.paths()) + 1:06d}.jsonl"
+        self._lines.close()
+        self._next = None
 
 
-def encode(event: Event) -> bytes:
-    """The event's line. NaN and infinity, which JSON lacks, are written as Python does."""
-    text = json.dumps(event, separators=(",", ":"), ensure_ascii=False).encode()
+def encode(number: int, event: Event) -> bytes:
+    """The event's line, in ASCII. NaN and infinity, which JSON lacks, are written as Python does."""
+    text = b"%d %s" % (number, json.dumps(event, separators=(",", ":")).encode())
     return b"%08x %s\n" % (zlib.crc32(text), text)
 
 
-def decode(line: bytes) -> Event | None:
-    """The event of a line, or None if the line is damaged."""
-    checksum, _, text = line.partition(b" ")
-    if not text or checksum != b"%08x" % zlib.crc32(text):
+def decode(line: bytes) -> tuple[int, Event] | None:
+    """The number and the event of a line, or None if the line is damaged."""
+    if not _HEAD.match(line) or int(line[:8], 16) != zlib.crc32(line[9:]):
         return None
-    event: Event = json.loads(text)
-    return event
+    number, _, text = line[9:].partition(b" ")
+    return int(number), json.loads(text)
 
 
-def _read_file(path: Path) -> Iterator[Event]:
-    lines = path.read_bytes().split(b"\n")
-    last = len(lines) - 2 if not lines[-1] else len(lines) - 1
-    for number, line in enumerate(lines[: last + 1]):
-        event = decode(line)
-        if event is not None:
+class _Reader:
+    """Follows the numbers from file to file. `next` is that of the record that should come."""
+
+    def __init__(self) -> None:
+        self.next = 1
+        self._damage = ""
+
+    def events(self, place: Place, data: bytes) -> Iterator[Event]:
+        """The events of one file."""
+        lines = data.removesuffix(b"\n").split(b"\n") if data else []
+        whole = 0
+        for count, line in enumerate(lines, 1):
+            record = decode(line)
+            if record is None:
+                self._damage = self._damage or f"{place}: line {count} is damaged"
+                continue
+            number, event = record
+            if number != self.next or whole != count - 1:
+                raise self._error(f"{place}: line {count} is record {number}")
+            # A torn record before this one was known as such to whoever wrote this one in its stead.
+            self._damage, whole = "", count
+            self.next += 1
             yield event
-        elif number < last:
-            raise SweepError(f"{path}: line {number + 1} is damaged: its checksum does not fit its text")
+        if not _is_one_record(lines[whole:]):
+            raise self._error(place)
+
+    def _error(self, what: object) -> SweepError:
+        return SweepError(f"{self._damage or what}: record {self.next} should be there whole, since others follow it")
+
+
+def _is_one_record(tail: list[bytes]) -> bool:
+    """Whether the damaged lines at a file's end can be one record, torn or changed in one byte, and not more."""
+    if len(tail) == 1:
+        # A changed line end would make one line of two records.
+        return not any(decode(tail[0][head.start() :]) for head in _HEAD.finditer(tail[0]))
+    # A byte changed into a line end makes two lines of one record.
+    return not tail or (len(tail) == 2 and any(decode(b"%s%c%s" % (tail[0], byte, tail[1])) for byte in range(256)))

@@ -2,46 +2,32 @@
 
 from __future__ import annotations
 
-import os
 import pickle
-from pathlib import Path
+from io import BytesIO
 from typing import Any
 
 import torch
+
+from trainables.storage import Place, local_path, read_bytes, write_bytes
 
 
 class CheckpointError(RuntimeError):
     """A checkpoint that cannot be used; the message names its file."""
 
 
-def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
-    """Writes beside `path` and renames, so that a reader, or a crash, meets the old file or the new one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with temporary.open("wb") as file:
-            torch.save(state, file)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    _sync_folder(path.parent)
+def save_checkpoint(path: Place, state: dict[str, Any]) -> None:
+    """Replaces the file at `path`; a reader, or a crash, meets the old one or the new. Raises OSError."""
+    # Through memory: where the disk is full, torch's own writer hides that behind an error of its format.
+    buffer = BytesIO()
+    torch.save(state, buffer)
+    write_bytes(path, buffer.getbuffer())
 
 
-def _sync_folder(folder: Path) -> None:
-    """The rename itself is only on the disk once the folder is."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def load_checkpoint(path: Path) -> dict[str, Any]:
+def load_checkpoint(path: Place) -> dict[str, Any]:
     """The saved dict, its tensors on the CPU. Raises FileNotFoundError, or CheckpointError if damaged."""
+    source = local_path(path) or BytesIO(read_bytes(path))
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        state = torch.load(source, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise
     except (RuntimeError, EOFError, OSError, LookupError, ValueError, pickle.UnpicklingError) as error:

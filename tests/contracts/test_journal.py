@@ -1,0 +1,216 @@
+"""What a journal promises, whether its lines are files of a folder or objects of a real S3 server."""
+
+import itertools
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from orchestrator.errors import SweepError
+from orchestrator.journal import Journal
+from trainables.storage import delete_file, join, list_files, read_bytes, write_bytes
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(params=["local", "s3"])
+def folder(request, tmp_path):
+    return tmp_path / "journal" if request.param == "local" else join(request.getfixturevalue("s3_folder"), "journal")
+
+
+def write(folder, numbers):
+    journal = Journal(folder)
+    for number in numbers:
+        journal.append({"number": number})
+    journal.close()
+
+
+def numbers(folder):
+    return [event["number"] for event in Journal(folder).read()]
+
+
+def test_an_absent_journal_is_empty(folder):
+    assert list(Journal(folder).read()) == []
+    assert Journal(folder).paths() == []
+
+
+def test_gives_back_any_event(folder):
+    events = [{}, {"text": "é\n\r\u2028\x00\udc80", "none": None}, {"inner": [{"a": [1.5, float("inf")]}, True]}]
+    journal = Journal(folder)
+    for event in events:
+        journal.append(event)
+    assert list(Journal(folder).read()) == events
+
+
+def test_writers_one_after_another_make_one_sequence(folder):
+    for start in range(0, 9, 3):
+        write(folder, range(start, start + 3))
+    assert numbers(folder) == list(range(9))
+
+
+def test_one_that_was_read_is_written_on(folder):
+    write(folder, range(3))
+    journal = Journal(folder)
+    assert len(list(journal.read())) == 3
+    journal.append({"number": 3})
+    assert [event["number"] for event in journal.read()] == [0, 1, 2, 3]
+    journal.append({"number": 4})
+    assert numbers(folder) == [0, 1, 2, 3, 4]
+
+
+def test_a_reader_meanwhile_sees_each_event_at_once_and_never_a_gap(folder):
+    journal, seen, stop = Journal(folder), [], threading.Event()
+
+    def read():
+        while not stop.is_set():
+            seen.append(numbers(folder))
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    try:
+        for number in range(70):  # a merge of objects among them
+            journal.append({"number": number})
+            if number in (0, 30, 69):
+                assert numbers(folder) == list(range(number + 1))
+    finally:
+        stop.set()
+        reader.join()
+    assert seen == sorted(seen)
+    assert all(each == list(range(len(each))) for each in seen)
+
+
+def test_an_append_that_fails_leaves_no_trace(folder):
+    journal = Journal(folder)
+    journal.append({"number": 0})
+    with pytest.raises(TypeError):
+        journal.append({"number": object()})
+    journal.append({"number": 1})
+    assert numbers(folder) == [0, 1]
+
+
+class Interrupt(BaseException):
+    pass
+
+
+def test_an_append_that_is_interrupted_anywhere_loses_no_other(folder):
+    armed = False
+
+    def interrupt(*_):
+        nonlocal armed
+        if armed:
+            armed = False
+            raise Interrupt
+
+    journal, acknowledged, interrupted = Journal(folder), [], 0
+    before = signal.signal(signal.SIGVTALRM, interrupt)
+    signal.setitimer(signal.ITIMER_VIRTUAL, 0.001, 0.001)
+    try:
+        for number in itertools.count():
+            try:
+                armed = number % 4 == 0
+                journal.append({"number": number})
+                armed = False
+                acknowledged.append(number)
+            except Interrupt:
+                interrupted += 1
+            if interrupted >= 5 and len(acknowledged) >= 5:
+                break
+    finally:
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+        signal.signal(signal.SIGVTALRM, before)
+    journal.close()
+    found = numbers(folder)
+    assert found == sorted(set(found))
+    assert set(acknowledged) <= set(found)
+
+
+WRITER = """
+import sys
+from orchestrator.journal import Journal
+journal = Journal(sys.argv[1])
+for number in range(int(sys.argv[2]), 1_000_000):
+    journal.append({"number": number})
+    print(number, flush=True)
+"""
+
+
+def test_what_was_appended_outlives_a_killed_writer(folder):
+    write(folder, range(5))
+    command = [sys.executable, "-c", WRITER, str(folder), "5"]
+    writer = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT)
+    first = [writer.stdout.readline() for _ in range(20)]
+    writer.kill()
+    acknowledged = [int(line) for line in (*first, *writer.communicate()[0].splitlines())]
+    found = numbers(folder)
+    # One more may have been written and not yet acknowledged.
+    assert len(found) - 1 - acknowledged[-1] in (0, 1)
+    write(folder, [len(found)])
+    assert numbers(folder) == list(range(len(found) + 1))
+
+
+def damage(place, text=b"number", by=b"nimber"):
+    data = read_bytes(place)
+    assert text in data
+    write_bytes(place, by.join(data.rsplit(text, 1)))
+
+
+def test_a_damaged_last_record_is_dropped_and_the_next_writer_goes_on(folder):
+    write(folder, range(3))
+    damage(Journal(folder).paths()[-1])
+    assert numbers(folder) == [0, 1]
+    write(folder, [2, 3])
+    assert numbers(folder) == [0, 1, 2, 3]
+    write(folder, [4])
+    assert numbers(folder) == [0, 1, 2, 3, 4]
+
+
+def test_damage_to_a_record_that_others_follow_is_reported_and_nothing_is_written_to_it(folder):
+    write(folder, range(3))
+    write(folder, range(3, 5))
+    first = Journal(folder).paths()[0]
+    damage(first)
+    with pytest.raises(SweepError, match=r"000001\.jsonl.*: line 3 is damaged"):
+        numbers(folder)
+    with pytest.raises(SweepError, match="line 3 is damaged"):
+        Journal(folder).append({"number": 5})
+
+
+def test_a_file_that_is_missing_is_reported(folder):
+    for start in range(3):
+        write(folder, [start])
+    delete_file(Journal(folder).paths()[1])
+    with pytest.raises(SweepError, match=r"000003\.jsonl.*: line 1 is record 3: record 2 should be there"):
+        numbers(folder)
+
+
+# Objects alone
+
+
+def test_objects_are_merged_whatever_interrupts_it(s3_folder):
+    journal = Journal(s3_folder)
+    for number in range(50):
+        journal.append({"number": number})
+    parts = {name: read_bytes(join(s3_folder, name)) for name in list_files(s3_folder)}
+    for number in range(50, 150):
+        journal.append({"number": number})
+    assert len(parts) == 50
+    assert len(journal.paths()) == 2 + 150 - 2 * 64
+    assert len(list_files(s3_folder)) == 2 + 150 - 2 * 64
+    assert numbers(s3_folder) == list(range(150))
+    for name, data in parts.items():
+        write_bytes(join(s3_folder, name), data)
+    assert numbers(s3_folder) == list(range(150))
+    journal.close()
+    assert len(journal.paths()) == 3
+    assert numbers(s3_folder) == list(range(150))
+
+
+def test_a_store_that_refuses_an_append_is_an_error_of_that_append(s3_folder):
+    journal = Journal(s3_folder.replace("s3://tests/", "s3://no-such-bucket/"))
+    with pytest.raises(OSError, match="NO_SUCH_BUCKET"):
+        journal.append({"number": 0})
+    assert os.environ["AWS_SECRET_ACCESS_KEY"] not in s3_folder
