@@ -1,0 +1,113 @@
+"""The same operations on a folder and on a real S3 server's bucket."""
+
+from pathlib import Path
+
+import pytest
+
+from trainables import load_checkpoint, save_checkpoint
+from trainables.storage import (
+    StorageError,
+    delete_file,
+    delete_tree,
+    download_tree,
+    exists,
+    join,
+    list_files,
+    local_path,
+    modified,
+    read_bytes,
+    upload_tree,
+    write_bytes,
+)
+
+
+@pytest.fixture(params=["path", "text", "uri", "s3"])
+def folder(request, tmp_path):
+    places = {"path": tmp_path / "a b", "text": f"{tmp_path}/a b", "uri": f"{tmp_path.as_uri()}/a%20b"}
+    return places[request.param] if request.param in places else request.getfixturevalue("s3_folder")
+
+
+def test_what_is_written_is_read(folder):
+    place = join(folder, "deep", "file")
+    assert not exists(place)
+    for data in (b"one", b"", bytes(range(256)) * 1000):
+        write_bytes(place, data)
+        assert read_bytes(place) == data
+        assert exists(place)
+    assert list_files(folder) == ["deep/file"]
+
+
+def test_what_is_not_there_is_not_found(folder):
+    with pytest.raises(FileNotFoundError):
+        read_bytes(join(folder, "none"))
+    assert list_files(folder) == []
+    delete_file(join(folder, "none"))
+    delete_tree(folder)
+
+
+def test_lists_files_at_any_depth_in_order(folder):
+    names = ["b", "a/2", "a/1/x", "c.txt"]
+    for name in names:
+        write_bytes(join(folder, name), b"")
+    assert list_files(folder) == sorted(names)
+    assert list_files(join(folder, "a")) == ["1/x", "2"]
+    times = modified(folder)
+    assert times.keys() == set(names)
+    assert max(times.values()) - min(times.values()) < 600
+    assert not exists(join(folder, "a"))
+
+
+def test_deletes_what_it_is_told(folder):
+    for name in ("a/1", "a/2", "b", "lock/x", "lock/y"):
+        write_bytes(join(folder, name), b"")
+    delete_file(join(folder, "a", "1"))
+    assert list_files(folder) == ["a/2", "b", "lock/x", "lock/y"]
+    delete_tree(folder, keep=["lock"])
+    assert list_files(folder) == ["lock/x", "lock/y"]
+    delete_tree(folder)
+    assert list_files(folder) == []
+
+
+def test_a_tree_goes_there_and_back(folder, tmp_path):
+    files = {"model.onnx": b"1", "0001/card.json": b"{}"}
+    for name, data in files.items():
+        write_bytes(tmp_path / "out" / name, data)
+    upload_tree(tmp_path / "out", join(folder, "models"))
+    download_tree(join(folder, "models"), tmp_path / "back")
+    assert {name: (tmp_path / "back" / name).read_bytes() for name in list_files(tmp_path / "back")} == files
+
+
+def test_a_checkpoint_is_saved_and_loaded(folder):
+    path = join(folder, "0001", "last.pt")
+    with pytest.raises(FileNotFoundError):
+        load_checkpoint(path)
+    for epoch in range(2):
+        save_checkpoint(path, {"epoch": epoch})
+        assert load_checkpoint(path) == {"epoch": epoch}
+    assert list_files(folder) == ["0001/last.pt"]
+
+
+def test_joins_names_to_a_uri_before_its_options():
+    assert join("s3://bucket/runs?region=x", "digits", "journal") == "s3://bucket/runs/digits/journal?region=x"
+    assert join("s3://bucket", "digits") == "s3://bucket/digits"
+    assert join("runs", "digits") == Path("runs/digits")
+    assert local_path("s3://bucket/runs") is None
+
+
+def test_a_uri_that_nobody_knows_is_named():
+    with pytest.raises(StorageError, match="s4://bucket: must be a path or a URI that pyarrow"):
+        read_bytes("s4://bucket/file")
+
+
+def test_a_password_in_a_uri_is_refused_and_not_shown():
+    with pytest.raises(StorageError, match="must not hold a password") as error:
+        read_bytes("s3://name:hidden@bucket/file")
+    assert "hidden" not in str(error.value)
+
+
+def test_a_write_that_fails_leaves_the_old_file_alone(tmp_path):
+    write_bytes(tmp_path / "file", b"old")
+    with pytest.raises(TypeError):
+        write_bytes(tmp_path / "file", "text")
+    assert list_files(tmp_path) == ["file"]
+    assert read_bytes(tmp_path / "file") == b"old"
