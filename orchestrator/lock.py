@@ -37,7 +37,7 @@ class RunLock:
     """Held from `__enter__`, which raises SweepError if another process holds it, to `__exit__`.
 
     On a local or shared file system it is `flock` on the file `lock`, which the kernel frees when its owner dies,
-    however it dies. NFS passes it on to its server; a file system without it, such as some mounts of Lustre, is refused.
+    however it dies. NFS passes it on to its server; a file system without it, as some mounts of Lustre, is refused.
 
     In an object store, which has no locks, it is a lease: an object `lock/<owner>` that its owner renews four times in
     `lease_s` seconds. Whoever wants the lock writes its own object first and then lists them all; one that finds
