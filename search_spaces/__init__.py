@@ -12,9 +12,10 @@ from search_spaces.domains import (
     Uniform,
     When,
 )
-from search_spaces.errors import SpaceError, nearest
-from search_spaces.loader import load_space, read_yaml, shipped_spaces
+from search_spaces.errors import SpaceError, nearest, shorten
+from search_spaces.loader import load_space, shipped_spaces
 from search_spaces.space import Config, Parameter, Space
+from search_spaces.yaml_file import read_yaml, to_yaml
 
 __all__ = [
     "Choice",
@@ -35,4 +36,6 @@ __all__ = [
     "nearest",
     "read_yaml",
     "shipped_spaces",
+    "shorten",
+    "to_yaml",
 ]

@@ -4,6 +4,7 @@ Every plain domain maps onto the unit interval and back; sampling is that map ap
 """
 
 import math
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from search_spaces.errors import SpaceError
+from search_spaces.errors import SpaceError, shorten
 
 Scalar = str | int | float | bool | None
 LARGEST_INT = 2**40  # beyond it a float64 in [0, 1] no longer tells neighbouring integers apart
@@ -104,7 +105,7 @@ class Choice(_Listed):
         for option in self.options:
             _require_scalar(option)
         if len(set(self.options)) < len(self.options):
-            raise SpaceError(f"`options` must differ from each other, but got {list(self.options)}")
+            raise SpaceError(f"`options` must differ from each other, but got {shorten(list(self.options))}")
 
     def values(self) -> Sequence[Scalar]:
         return self.options
@@ -122,7 +123,7 @@ class Grid(_Listed):
         for point in self.points:
             _number(point)
         if any(a >= b for a, b in zip(self.points, self.points[1:], strict=False)):
-            raise SpaceError(f"`points` must increase, but got {list(self.points)}")
+            raise SpaceError(f"`points` must increase, but got {shorten(list(self.points))}")
 
     def values(self) -> Sequence[int | float]:
         return self.points
@@ -264,9 +265,9 @@ class When:
 
     def __post_init__(self) -> None:
         if not isinstance(self.domain, Domain):
-            raise SpaceError(f"`domain` must be a plain domain such as Uniform, but got {self.domain!r}")
+            raise SpaceError(f"`domain` must be a plain domain such as Uniform, but got {shorten(self.domain)}")
         if not isinstance(self.conditions, Mapping) or not self.conditions:
-            raise SpaceError(f"`conditions` must name a parameter and its value, but got {self.conditions!r}")
+            raise SpaceError(f"`conditions` must name a parameter and its value, but got {shorten(self.conditions)}")
         conditions = {name: _as_tuple("conditions", _several(value)) for name, value in self.conditions.items()}
         object.__setattr__(self, "conditions", conditions)
 
@@ -288,15 +289,15 @@ def _clip(u: float) -> float:
 
 
 def _number(value: Scalar) -> int | float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise SpaceError(f"must be a finite number, but got {value!r}")
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= sys.float_info.max:
+        raise SpaceError(f"must be a finite number, but got {shorten(value)}")
     return value
 
 
 def _require_scalar(value: object) -> None:
     finite = not isinstance(value, float) or math.isfinite(value)
     if not finite or not isinstance(value, Scalar):
-        raise SpaceError(f"must be text, a finite number, true, false or null, but got {value!r}")
+        raise SpaceError(f"must be text, a finite number, true, false or null, but got {shorten(value)}")
 
 
 def _several(value: object) -> object:
@@ -305,18 +306,19 @@ def _several(value: object) -> object:
 
 def _as_tuple(name: str, values: object) -> tuple[Any, ...]:
     if not isinstance(values, list | tuple) or not values:
-        raise SpaceError(f"`{name}` must be a list of at least one value, but got {values!r}")
+        raise SpaceError(f"`{name}` must be a list of at least one value, but got {shorten(values)}")
     return tuple(values)
 
 
 def _require_integers(low: int, high: int, least: int) -> None:
     for name, value in {"low": low, "high": high}.items():
         if isinstance(value, bool) or not isinstance(value, int):
-            raise SpaceError(f"`{name}` must be a whole number, but got {name}={value!r}")
+            raise SpaceError(f"`{name}` must be a whole number, but got {name}={shorten(value)}")
+        if not least <= value <= LARGEST_INT:
+            rule = f"`{least} <= low` and `high <= {LARGEST_INT}` must hold"
+            raise SpaceError(f"{rule}, but got {name}={shorten(value)}")
     if not low < high:
         raise SpaceError(f"`low < high` must hold, but got low={low}, high={high}")
-    if low < least or high > LARGEST_INT:
-        raise SpaceError(f"`{least} <= low` and `high <= {LARGEST_INT}` must hold, but got low={low}, high={high}")
 
 
 def _as_floats(domain: Uniform | LogUniform) -> None:

@@ -1,4 +1,4 @@
-"""The one error of this package, and the one place that suggests near misses."""
+"""The one error of this package, how values are shown in it, and the one place that suggests near misses."""
 
 from collections.abc import Iterable
 from difflib import get_close_matches
@@ -6,20 +6,44 @@ from typing import Self
 
 
 class SpaceError(ValueError):
-    """A search space, or a configuration of it, breaks a rule."""
+    """A search space, or a configuration of it, breaks a rule; `place` says which part does, "" if that is all."""
+
+    place: str = ""
 
     @classmethod
-    def at(cls, where: str, rule: str, got: object, *, among: Iterable[object] = ()) -> Self:
-        """The error of `where`: its rule, the value that broke it and the nearest of the names allowed."""
+    def at(cls, place: str, rule: str, got: object, *, among: Iterable[object] = ()) -> Self:
+        """The error of `place`: its rule, the value that broke it and the nearest of the names allowed."""
         hint = nearest(got, among) if isinstance(got, str) else ""
-        return cls(f"{where}: {rule}, but got {got!r}" + (f";{hint}" if hint else ""))
+        error = cls(f"{rule}, but got {shorten(got)}" + (f";{hint}" if hint else ""))
+        return error.within(place) if place else error
 
-    def within(self, where: str) -> Self:
-        """The same error, seen from the place `where` that holds the faulty part."""
-        return type(self)(f"{where}: {self}")
+    def within(self, place: str) -> Self:
+        """The same error, seen from the part `place` that holds the faulty one."""
+        error = type(self)(f"{place}.{self}" if self.place else f"{place}: {self}")
+        error.place = place
+        return error
+
+    def in_file(self, name: str) -> Self:
+        """The same error, with the name of the file in which the faulty part is."""
+        return type(self)(f"{name}: {self}")
 
 
 def nearest(name: str, names: Iterable[object]) -> str:
-    """A suggestion such as " did you mean 'lr'?", or nothing where no name is near."""
-    matches = get_close_matches(name, [known for known in names if isinstance(known, str)], n=1)
-    return f" did you mean {matches[0]!r}?" if matches else ""
+    """A suggestion such as " did you mean 'lr'?", or nothing where no name is near.
+
+    A name that holds the given one is nearer than one that is spelled like it.
+    """
+    known = {name.casefold(): name for name in names if isinstance(name, str)}
+    given = name.casefold()
+    longer = [one for one in known if given in one] if len(given) > 1 else []
+    matches = get_close_matches(given, longer, n=1, cutoff=0) or get_close_matches(given, known, n=1)
+    return f" did you mean {known[matches[0]]!r}?" if matches else ""
+
+
+def shorten(value: object, limit: int = 120) -> str:
+    """A value as a message shows it."""
+    try:
+        text = repr(value)
+    except ValueError:  # Python writes out no integer of more than 4300 digits
+        return "a number of thousands of digits"
+    return text if len(text) <= limit else text[: limit - 1] + "…"

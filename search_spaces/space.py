@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import pairwise
+from itertools import pairwise, product
 from typing import Any
 
 import numpy as np
@@ -68,7 +68,9 @@ class Space:
         """Every configuration once, the last parameter varying fastest. Raises SpaceError for a continuum."""
         for name, domain in self.domains.items():
             if domain.size is None:
-                raise SpaceError.at(name, "must have finitely many values to be part of a grid (use Grid)", domain)
+                raise SpaceError.at(
+                    f"parameters.{name}", "must have finitely many values to be part of a grid (use Grid)", domain
+                )
         return self._expand(self.names, {})
 
     def active(self, config: Mapping[str, Any]) -> Config:
@@ -97,6 +99,21 @@ class Space:
             return False
         return True
 
+    def corners(self) -> Iterator[Config]:
+        """Configurations with each parameter, where it is switched on, at each end and each of a few values.
+
+        The other parameters are drawn, the same ones each time.
+        """
+        rng = np.random.default_rng(0)
+        for index, (name, domain) in enumerate(self.domains.items()):
+            for conditions in self._branches(name):
+                for end in _ends(domain):
+                    point = rng.random(len(self))
+                    for parent, u in conditions.items():
+                        point[self.names.index(parent)] = u
+                    point[index] = end
+                    yield self.from_unit(point)
+
     def to_unit(self, config: Mapping[str, Any]) -> NDArray[np.float64]:
         """`config` in the unit cube: (d,), a coordinate for each parameter, 0.5 where it is switched off."""
         self.validate(config)
@@ -124,6 +141,18 @@ class Space:
         """Whether the active values in `config` switch the parameter `name` on."""
         parameter = self.parameters[name]
         return not isinstance(parameter, When) or parameter.holds(config)
+
+    def _branches(self, name: str) -> Iterator[dict[str, float]]:
+        """The coordinates of other parameters that switch `name` on, for all values of its own conditions."""
+        parameter = self.parameters[name]
+        if not isinstance(parameter, When):
+            yield {}
+            return
+        for values in product(*parameter.conditions.values()):
+            branch: dict[str, float] = {}
+            for parent, value in zip(parameter.conditions, values, strict=True):
+                branch |= next(self._branches(parent)) | {parent: self.domains[parent].to_unit(value)}
+            yield branch
 
     def _build(self, values: Mapping[str, Any]) -> Config:
         """Those of `values` that are active, in the order of the parameters."""
@@ -161,12 +190,21 @@ class Space:
     def _check_conditions(self, name: str, parameter: When, earlier: tuple[str, ...]) -> None:
         for parent, values in parameter.conditions.items():
             if parent not in earlier:
-                raise SpaceError.at(f"{name}.when", "must name an earlier parameter", parent, among=earlier)
+                raise SpaceError.at(f"parameters.{name}.when", "must name an earlier parameter", parent, among=earlier)
             domain = self.domains[parent]
             if domain.size is None:
-                raise SpaceError.at(f"{name}.when", "must name a parameter with finitely many values", parent)
+                raise SpaceError.at(
+                    f"parameters.{name}.when", "must name a parameter with finitely many values", parent
+                )
             for value in values:
-                _check_value(f"{name}.when.{parent}", domain, value)
+                _check_value(f"parameters.{name}.when.{parent}", domain, value)
+
+
+def _ends(domain: Domain, few: int = 50) -> list[float]:
+    """Coordinates that show what a domain may hold: all values of a small one, else both ends and three between."""
+    if domain.size is not None and domain.size <= few:
+        return [domain.to_unit(value) for value in domain.values()]
+    return [0.0, 0.25, 0.5, 0.75, 1.0]
 
 
 def _parameter(name: str, given: Parameter | Scalar) -> Parameter:
@@ -177,7 +215,7 @@ def _parameter(name: str, given: Parameter | Scalar) -> Parameter:
     try:
         return Constant(given)
     except SpaceError:
-        raise SpaceError.at(name, "must be a domain or a scalar", given) from None
+        raise SpaceError.at(f"parameters.{name}", "must be a domain or a scalar", given) from None
 
 
 def _check_value(where: str, domain: Domain, value: object) -> None:
@@ -190,7 +228,8 @@ def _check_groups(names: tuple[str, ...]) -> None:
     """Refuse "model" beside "model.width": in a nested configuration one would overwrite the other."""
     for name, following in pairwise(sorted(names, key=lambda name: name.split("."))):
         if following.startswith(f"{name}."):
-            raise SpaceError.at(name, f"must not be a parameter and a group of parameters ({following})", name)
+            rule = f"must not be a parameter and a group of parameters ({following})"
+            raise SpaceError.at(f"parameters.{name}", rule, name)
 
 
 def _spec(parameter: Parameter) -> Any:

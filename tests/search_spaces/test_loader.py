@@ -16,8 +16,10 @@ from search_spaces import (
     Uniform,
     When,
     load_space,
+    nearest,
     read_yaml,
     shipped_spaces,
+    to_yaml,
 )
 
 YAML = """
@@ -99,9 +101,21 @@ def test_text_that_only_looks_like_a_number_stays_text(write, text):
         ("a: [1, 2]", r"a: must be a domain or a scalar, but got \[1, 2\]"),
         ("a: 1\n  a: 2", "the key 'a' comes twice"),
         ("a: {int: [1, 2], int: [1, 3]}", "the key 'int' comes twice"),
-        ("a: {int: [1, 2}", "must be a readable YAML file"),
-        ("a: !!python/object/apply:os.getcwd []", "must be a readable YAML file"),
+        ("a: {int: [1, 2}", r"must be valid YAML, but line 2, column 17: .*expected ',' or ']', but got '}'$"),
+        ("a: !!python/object/apply:os.getcwd []", "must be valid YAML, but line 2, column 6: could not determine"),
+        ("a: !!int abc", "line 2, column 6: 'abc' cannot be read as a value of type int$"),
+        ("a: !!int ''", "line 2, column 6: '' cannot be read"),
+        ("a: !!bool maybe", "line 2, column 6: 'maybe' cannot be read as a value of type bool$"),
+        ("a: !!timestamp 2020-99-99", "'2020-99-99' cannot be read as a value of type timestamp$"),
+        ("a: !!timestamp soon", "'soon' cannot be read as a value of type timestamp$"),
+        ("a: " + "9" * 5000, "line 2, column 6: '9{30,}… cannot be read as a value of type int$"),
+        ("a: 0x" + "f" * 5000, "a whole number must fit into 64 bits$"),
+        ("a: &a {x: *a}", "line 2, column 6: a part must not hold itself$"),
+        ("a: &a [[*a]]", "a part must not hold itself$"),
+        ("a: " + "[" * 3000, "its brackets are nested too deeply$"),
+        ("a: \0", r"character 18, .\\x00., is not allowed in it$"),
     ],
+    ids=lambda text: text[:40],
 )
 def test_an_error_in_a_file_names_the_file_and_the_place(write, text, message):
     with pytest.raises(SpaceError, match=rf"^space\.yaml: .*{message}"):
@@ -113,11 +127,11 @@ def test_an_error_in_a_file_names_the_file_and_the_place(write, text, message):
     [
         (
             {"parameter": {}},
-            "must hold only `parameters` and `description`, but got 'parameter'; did you mean 'parameters'",
+            "^space: must hold only `parameters` and `description`, but got 'parameter'; did you mean 'parameters'",
         ),
-        ({"description": "x"}, "^parameters: must map names to domains, but got None"),
-        ({"parameters": [1]}, "^parameters: must map names to domains"),
-        ({"parameters": {}}, "^parameters: must map names to domains"),
+        ({"description": "x"}, r"^space\.parameters: must map names to domains, but got None"),
+        ({"parameters": [1]}, r"^space\.parameters: must map names to domains"),
+        ({"parameters": {}}, r"^space\.parameters: must map names to domains"),
     ],
 )
 def test_the_frame_of_the_form_is_checked(form, message):
@@ -128,6 +142,58 @@ def test_the_frame_of_the_form_is_checked(form, message):
 def test_a_file_without_a_mapping_is_refused(write):
     with pytest.raises(SpaceError, match="must map `parameters` to the parameters, but got None"):
         load_space(write(""))
+
+
+@pytest.mark.parametrize("source", [None, True, 3, 0.5, ["image_classifier"], "", ".", "x" * 5000, "x\0y"])
+def test_what_can_be_no_space_is_told_what_a_space_may_be(source):
+    with pytest.raises(
+        SpaceError, match=r"^space: must be a shipped space's name, a YAML file or a mapping .*, but got"
+    ):
+        load_space(source)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("none.yaml", "^cannot be read: no such file"),
+        (".", "^cannot be read: is a dir"),
+        ("\0", "^cannot be read: .*null"),
+    ],
+)
+def test_a_file_that_cannot_be_read_says_why(tmp_path, name, message):
+    with pytest.raises(SpaceError, match=message):
+        read_yaml(tmp_path / name)
+
+
+def test_only_text_in_utf8_is_read(tmp_path):
+    (tmp_path / "latin.yaml").write_bytes(b"a: \xe9")
+    with pytest.raises(SpaceError, match=r"^cannot be read: must be text in UTF-8, but byte 3 is not$"):
+        read_yaml(tmp_path / "latin.yaml")
+
+
+@pytest.mark.parametrize(
+    "value", ["1e-3", "1e3", 1e-3, "2020-01-31", "true", "null", "a: b", "ä", [{"x": [0.5, None]}]]
+)
+def test_what_is_written_is_read_as_itself(write, value):
+    assert read_yaml(write(to_yaml({"a": value, "b": 1}))) == {"a": value, "b": 1}
+
+
+def test_a_date_is_text_and_a_shared_part_is_no_mistake(write):
+    assert read_yaml(write("a: 2020-01-31\nb: &b {x: 1}\nc: *b\nd: {<<: *b, y: 2}")) == {
+        "a": "2020-01-31",
+        "b": {"x": 1},
+        "c": {"x": 1},
+        "d": {"x": 1, "y": 2},
+    }
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [("grace", "grace_period"), ("SGD", "sgd"), ("trails", "trials"), ("weight_deacy", "weight_decay"), ("zzz", None)],
+)
+def test_the_nearest_name_holds_the_given_one_or_is_spelled_like_it(given, meant):
+    hint = nearest(given, ["brackets", "grace_period", "sgd", "trials", "weight_decay", 3])
+    assert hint == (f" did you mean {meant!r}?" if meant else "")
 
 
 def test_an_unknown_name_suggests_a_shipped_space():

@@ -42,7 +42,7 @@ def test_the_size_of_independent_parameters_is_the_product_without_counting():
 def test_a_grid_over_a_continuum_names_the_parameter():
     space = Space({"a": Int(1, 2), "lr": Uniform(0, 1)})
     assert space.size is None
-    with pytest.raises(SpaceError, match=r"^lr: must have finitely many values .*use Grid"):
+    with pytest.raises(SpaceError, match=r"^parameters\.lr: must have finitely many values .*use Grid"):
         space.grid()
 
 
@@ -68,7 +68,7 @@ def test_one_condition_of_several_is_not_enough():
 def test_one_is_not_true_in_a_condition():
     space = Space({"a": Choice([True, 2]), "b": When(Int(1, 2), {"a": True})})
     assert "b" in space.active({"a": True, "b": 1})
-    with pytest.raises(SpaceError, match=r"^b\.when\.a: must be in Choice"):
+    with pytest.raises(SpaceError, match=r"^parameters\.b\.when\.a: must be in Choice"):
         Space({"a": Choice([True, 2]), "b": When(Int(1, 2), {"a": 1})})
 
 
@@ -98,11 +98,14 @@ def test_validation_names_the_parameter_the_rule_and_the_value(config, message):
     ("parameters", "message"),
     [
         ({}, "^parameters: must map names to domains"),
-        ({"a": [1, 2]}, r"^a: must be a domain or a scalar, but got \[1, 2\]"),
+        ({"a": [1, 2]}, r"^parameters\.a: must be a domain or a scalar, but got \[1, 2\]"),
         ({"a..b": 1}, "^parameters: a name must be text in dotted parts, but got 'a..b'"),
         ({1: 1}, "^parameters: a name must be text"),
-        ({"a": 1, "a.b": 2}, r"^a: must not be a parameter and a group of parameters \(a\.b\)"),
-        ({"b": When(Int(1, 2), {"a": 1}), "a": Int(1, 2)}, r"^b\.when: must name an earlier parameter, but got 'a'"),
+        ({"a": 1, "a.b": 2}, r"^parameters\.a: must not be a parameter and a group of parameters \(a\.b\)"),
+        (
+            {"b": When(Int(1, 2), {"a": 1}), "a": Int(1, 2)},
+            r"^parameters\.b\.when: must name an earlier parameter, but got 'a'",
+        ),
         ({"name": Choice(["x"]), "b": When(Int(1, 2), {"nam": "x"})}, "but got 'nam'; did you mean 'name'?"),
         ({"a": Choice(["sgd"]), "b": When(Int(1, 2), {"a": "sgdd"})}, "but got 'sgdd'; did you mean 'sgd'?"),
         ({"a": Uniform(0, 1), "b": When(Int(1, 2), {"a": 0.5})}, "must name a parameter with finitely many values"),
@@ -111,6 +114,25 @@ def test_validation_names_the_parameter_the_rule_and_the_value(config, message):
 def test_a_space_that_makes_no_sense_says_where(parameters, message):
     with pytest.raises(SpaceError, match=message):
         Space(parameters)
+
+
+def test_corners_show_every_value_of_a_small_domain_and_both_ends_of_a_large_one_where_they_count():
+    space = Space(
+        {
+            "name": Choice(list("abcdefgh")),
+            "lr": Uniform(0, 1),
+            "momentum": When(Uniform(-1, 1), {"name": ("c", "h")}),
+            "depth": When(Int(1, 2), {"name": "h"}),
+            "nested": When(Grid([0.1, 0.5]), {"depth": 2}),
+        }
+    )
+    seen = list(space.corners())
+    assert all(space.contains(config) for config in seen)
+    assert {config["name"] for config in seen} == set("abcdefgh")
+    assert {(config["name"], config.get("momentum")) for config in seen} >= {(n, m) for n in "ch" for m in (-1, 1)}
+    assert {config.get("nested") for config in seen} == {None, 0.1, 0.5}
+    assert {0, 1} <= {config["lr"] for config in seen}
+    assert list(space.corners()) == seen
 
 
 def test_switched_off_parameters_sit_in_the_middle_of_the_cube():
