@@ -13,7 +13,7 @@ from trainables.config import (
 )
 from trainables.data import Dataset, Split, as_floats, load_data
 from trainables.idx import DataError
-from trainables.models import ModelError, build_model, find_builder, mlp, resnet
+from trainables.models import ModelError, build_model, check_model, mlp, resnet
 from trainables.optim import build_optimizer, build_schedule
 from trainables.parallel import SOLO, Group, free_address, join_group, leave_group
 from trainables.stopping import EarlyStopping
@@ -45,8 +45,8 @@ __all__ = [
     "build_model",
     "build_optimizer",
     "build_schedule",
+    "check_model",
     "evaluate",
-    "find_builder",
     "free_address",
     "join_group",
     "leave_group",

@@ -7,11 +7,16 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
-from pydantic_core import InitErrorDetails, PydanticCustomError
+from pydantic_core import InitErrorDetails
+
+Count = Annotated[int, Field(ge=1, le=10**9)]
+"""How many of something; more can only be a mistake."""
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
+"""What every random generator takes."""
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
 class DataConfig(_Part):
@@ -24,13 +29,13 @@ class DataConfig(_Part):
     path: str | None = None
     validation: Annotated[float, Field(gt=0, lt=1)] = 0.2
     test: Annotated[float, Field(gt=0, lt=1)] = 0.2
-    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
+    seed: Seed = 0
 
     @field_validator("path")
     @classmethod
     def _absolute(cls, path: str | None) -> str | None:
         """The processes of a cluster have working folders of their own."""
-        return None if path is None else str(Path(path).expanduser().absolute())
+        return None if path is None else str(Path(expand_home(path)).absolute())
 
     @field_validator("test")
     @classmethod
@@ -51,7 +56,7 @@ class AugmentConfig(_Part):
     rotate: Annotated[float, Field(ge=0, le=180)] = 0.0
     shift: Annotated[float, Field(ge=0, lt=1)] = 0.1
     flip: Annotated[float, Field(ge=0, le=1)] = 0.0
-    crop: Annotated[int, Field(ge=0)] = 0
+    crop: Annotated[int, Field(ge=0, le=10**4)] = 0
 
 
 class ModelConfig(_Part):
@@ -80,7 +85,7 @@ class ScheduleConfig(_Part):
     """The learning rate over time. `step_size` and `warmup` are epochs; `gamma` is step's factor."""
 
     name: Literal["constant", "step", "cosine"] = "cosine"
-    step_size: Annotated[int, Field(ge=1)] = 10
+    step_size: Count = 10
     gamma: Annotated[float, Field(gt=0, le=1)] = 0.3
     warmup: Annotated[int, Field(ge=0)] = 0
 
@@ -89,7 +94,7 @@ class StoppingConfig(_Part):
     """Which epoch's weights are kept, and when to stop: after `patience` epochs without a gain over `min_delta`."""
 
     metric: Literal["val_loss", "val_accuracy"] = "val_loss"
-    patience: Annotated[int | None, Field(ge=1)] = None
+    patience: Count | None = None
     min_delta: Annotated[float, Field(ge=0)] = 0.0
 
 
@@ -99,9 +104,9 @@ class TrainConfig(_Part):
     data: DataConfig = DataConfig()
     augment: AugmentConfig = AugmentConfig()
     model: ModelConfig = ModelConfig()
-    epochs: Annotated[int, Field(ge=1)] = 27
-    batch_size: Annotated[int, Field(ge=2)] = 64
-    seed: Annotated[int, Field(ge=0)] = 0
+    epochs: Count = 27
+    batch_size: Annotated[Count, Field(ge=2)] = 64
+    seed: Seed = 0
     optimizer: OptimizerConfig = OptimizerConfig()
     schedule: ScheduleConfig = ScheduleConfig()
     stopping: StoppingConfig = StoppingConfig()
@@ -126,20 +131,37 @@ class TrainConfig(_Part):
         return cls.model_validate(merged)
 
 
+def expand_home(path: str) -> str:
+    """The path with the user's home folder for `~`. Raises ValueError for what can be no path of a file."""
+    if not path or "\0" in path:
+        raise ValueError(f"must be a path, but got {path!r}")
+    try:
+        return str(Path(path).expanduser())
+    except RuntimeError:
+        raise ValueError(f"must begin with a home folder that there is, but got {path!r}") from None
+
+
 def _mutable(tree: Mapping[str, Any]) -> dict[str, Any]:
     return {key: _mutable(value) if isinstance(value, Mapping) else value for key, value in tree.items()}
 
 
 def _lay_over(tree: dict[str, Any], key: str, value: Any) -> None:
     *sections, last = path = key.split(".")
-    for section in sections:
-        tree = tree.setdefault(section, {})
-        if not isinstance(tree, dict):
-            raise _no_section(tuple(path), section, value)
+    for depth, section in enumerate(sections, 1):
+        found = tree.setdefault(section, {})
+        if not isinstance(found, dict):
+            raise _no_section(path, depth, found, value)
+        tree = found
     tree[last] = value
 
 
-def _no_section(path: tuple[str, ...], section: str, value: Any) -> ValidationError:
-    reason = PydanticCustomError("no_section", "`{section}` is a value and has no keys", {"section": section})
-    error = InitErrorDetails(type=reason, loc=path, input=value)
+def _no_section(path: list[str], depth: int, found: Any, value: Any) -> ValidationError:
+    """The first `depth` parts of `path` lead to a value: where a section belongs that is wrong, else the path is."""
+    field = TrainConfig.model_fields.get(path[0])
+    section = field.annotation if field and depth == 1 else None
+    if isinstance(section, type) and issubclass(section, BaseModel):
+        context = {"class_name": section.__name__}
+        error = InitErrorDetails(type="model_type", loc=(path[0],), input=found, ctx=context)
+    else:
+        error = InitErrorDetails(type="extra_forbidden", loc=tuple(path), input=value)
     return ValidationError.from_exception_data("TrainConfig", [error])

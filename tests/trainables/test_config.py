@@ -38,6 +38,17 @@ def test_other_keys_of_the_model_are_its_arguments() -> None:
         ({"optimizer.name": "lion"}, "optimizer.name"),
         ({"epochs.many": 3}, "epochs.many"),
         ({"epochs": 2.5}, "epochs"),
+        ({"epochs": 3.0}, "epochs"),
+        ({"epochs": "5"}, "epochs"),
+        ({"epochs": True}, "epochs"),
+        ({"epochs": 10**10}, "epochs"),
+        ({"batch_size": 10**10}, "batch_size"),
+        ({"seed": 2**32}, "seed"),
+        ({"optimizer.lr": True}, "optimizer.lr"),
+        ({"optimizer.lr": "0.1"}, "optimizer.lr"),
+        ({"model.name": 3}, "model.name"),
+        ({"data.path": "~no-such-user/images"}, "data.path"),
+        ({"data.path": "a\0b"}, "data.path"),
         ({"batch_size": 1}, "batch_size"),
         ({"stopping.patience": 0}, "stopping.patience"),
         ({"data.test": 0.5, "data.validation": 0.5}, "data.test"),
@@ -49,7 +60,12 @@ def test_an_error_names_the_whole_key(overrides: dict, key: str) -> None:
 
 
 def test_a_wrong_base_is_not_hidden_by_an_override_below_it() -> None:
-    assert failing_keys({"optimizer": 3}, {"optimizer.lr": 0.1}) == ["optimizer.lr"]
+    for wrong in (3, None, [1], "sgd"):
+        assert failing_keys({"optimizer": wrong}, {"optimizer.lr": 0.1}) == ["optimizer"]
+
+
+def test_a_whole_number_is_a_real_one_too() -> None:
+    assert TrainConfig.of({}, {"optimizer.lr": 1}).optimizer.lr == 1.0
 
 
 def test_survives_json_and_pickle() -> None:

@@ -1,7 +1,9 @@
+import pickle
+
 import pytest
 import torch
 
-from trainables import Dataset, ModelConfig, ModelError, build_model, mlp, resnet
+from trainables import Dataset, ModelConfig, ModelError, build_model, check_model, mlp, resnet
 
 
 @pytest.mark.parametrize("builder", [mlp, resnet])
@@ -46,17 +48,59 @@ def test_a_users_own_module_is_built_like_a_shipped_one(digits: Dataset) -> None
 @pytest.mark.parametrize(
     ("config", "message"),
     [
-        ({"name": "resnett"}, "one of mlp, resnet or 'package.module:Callable', but got 'resnett'"),
-        ({"name": "resnet", "widht": 3}, "'widht'; its arguments are: width, depth, dropout"),
-        ({"name": "own_model:Perceptron", "width": 3}, "'width'; its arguments are: hidden"),
-        ({"name": "own_model:Missing"}, "'own_model:Missing' cannot be imported: .*Missing"),
-        ({"name": "no_such_module:Net"}, "cannot be imported: No module named 'no_such_module'"),
+        (
+            {"name": "mpl"},
+            r"^model\.name: must be one of mlp, resnet or 'package.module:Callable', but got 'mpl'; did you mean 'mlp'",
+        ),
+        ({"widht": 3}, r"^model\.widht: unknown argument; 'resnet' takes width, depth, dropout; did you mean 'width'"),
+        (
+            {"name": "own_model:Perceptron", "width": 3},
+            r"^model\.width: unknown argument; 'own_model:Perceptron' takes hidden$",
+        ),
+        ({"name": "own_model:Perceptrn"}, "own_model has no 'Perceptrn'; did you mean 'Perceptron'"),
+        ({"name": "no_such_module:Net"}, "cannot be imported: ModuleNotFoundError: No module named 'no_such_module'"),
+        (
+            {"name": "math:sqrt"},
+            r"^model: 'math:sqrt': too many positional arguments; 'math:sqrt' takes no arguments",
+        ),
+        ({"name": "builtins:dict"}, r"^model\.name: must be a builder .*, but got 'builtins:dict'"),
         ({"name": "own_model:"}, "cannot be imported"),
         ({"name": ":Net"}, "cannot be imported"),
-        ({"name": "resnet", "dropout": 2}, "cannot be built with {'dropout': 2}: dropout prob"),
-        ({"name": "own_model:NOT_A_MODEL"}, "is not callable, but int"),
+        ({"name": "own_model:NOT_A_MODEL"}, "must name a callable, but 'own_model:NOT_A_MODEL' is of type int"),
+        ({"width": -5}, r"^model\.width: must be a whole number from 1 to 65536, but got -5$"),
+        ({"width": 10**9}, r"^model\.width: must be a whole number .*, but got 1000000000$"),
+        ({"name": "mlp", "depth": "x"}, r"^model\.depth: must be a whole number from 1 to 100, but got 'x'$"),
+        ({"depth": 1.5}, r"^model\.depth: .*, but got 1\.5$"),
+        ({"depth": 0}, r"^model\.depth: .*, but got 0$"),
+        ({"depth": True}, r"^model\.depth: .*, but got True$"),
+        ({"name": "mlp", "dropout": 2.0}, r"^model\.dropout: must be a number from 0 to below 1, but got 2\.0$"),
+        ({"dropout": False}, r"^model\.dropout: .*, but got False$"),
     ],
 )
 def test_errors_say_what_would_work(digits: Dataset, config: dict, message: str) -> None:
     with pytest.raises(ModelError, match=message):
         build_model(ModelConfig.model_validate(config), digits)
+    with pytest.raises(ModelError, match=message):
+        check_model(ModelConfig.model_validate(config))
+
+
+@pytest.mark.usefixtures("own_modules")
+def test_what_only_a_users_builder_knows_is_told_when_it_is_called(digits: Dataset) -> None:
+    config = ModelConfig.model_validate({"name": "own_model:Perceptron", "hidden": -1})
+    check_model(config)
+    with pytest.raises(ModelError, match=r"^model: 'own_model:Perceptron' cannot be built with {'hidden': -1}: "):
+        build_model(config, digits)
+
+
+def test_what_a_builder_makes_must_be_a_module(digits: Dataset) -> None:
+    with pytest.raises(ModelError, match=r"^model\.name: must make a torch.nn.Module, but 'builtins:print' made None$"):
+        build_model(ModelConfig(name="builtins:print"), digits)
+
+
+def test_the_largest_shipped_model_is_checked_without_the_memory_it_takes() -> None:
+    check_model(ModelConfig.model_validate({"name": "mlp", "width": 2**16, "depth": 100, "dropout": 0}))
+
+
+def test_an_error_keeps_its_key_on_its_way_between_processes() -> None:
+    error = pickle.loads(pickle.dumps(ModelError.at("model.width", "must be small")))
+    assert (error.key, str(error)) == ("model.width", "model.width: must be small")

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 from torch import nn
 
-from trainables.config import TrainConfig
+from trainables.config import Count, TrainConfig
 
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 
@@ -20,15 +20,22 @@ class CompressPlan(BaseModel):
     predictions, softened by `temperature`, in its loss. Without `keep_macs` models are exported as they are.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
-    best: int = Field(2, ge=1)
-    keep_macs: tuple[Fraction, ...] = (0.5, 0.25)
-    epochs: int = Field(10, ge=1)
+    best: Count = 2
+    keep_macs: Annotated[tuple[Fraction, ...], Field(strict=False)] = (0.5, 0.25)  # YAML has lists only
+    epochs: Count = 10
     lr: float = Field(0.02, gt=0)
     temperature: float = Field(4.0, gt=0)
     distil_weight: float = Field(0.7, ge=0, le=1)
     importance: Literal["magnitude"] = "magnitude"
+
+    @field_validator("keep_macs")
+    @classmethod
+    def _differ(cls, fractions: tuple[float, ...]) -> tuple[float, ...]:
+        if len(set(fractions)) < len(fractions):
+            raise ValueError(f"must differ from each other, but got {list(fractions)}")
+        return fractions
 
 
 @dataclass(frozen=True)
