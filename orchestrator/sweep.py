@@ -2,111 +2,78 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from functools import cached_property
+import os
+import re
+from collections.abc import Mapping
+from contextlib import suppress
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import numpy as np
-import yaml
 from pydantic import (
-    BaseModel,
+    AfterValidator,
     BeforeValidator,
-    ConfigDict,
     Field,
     PlainSerializer,
     ValidationError,
     model_validator,
 )
 
-from orchestrator.errors import SweepError, explain
-from search_spaces import Config, Space, SpaceError, load_space, nearest, read_yaml
-from trainables import ModelError, TrainConfig, find_builder, metric_names
+from orchestrator.errors import SweepError
+from orchestrator.explain import explain
+from orchestrator.sections import AshaConfig, FaultConfig, LimitConfig, SearchConfig, Section, WorkerConfig
+from search_spaces import Config, Space, SpaceError, load_space, nearest, read_yaml, shorten, to_yaml
+from trainables import ModelError, TrainConfig, check_model, metric_names
 from trainables.compress import CompressPlan
+from trainables.config import Count, Seed, expand_home
+
+__all__ = [
+    "AshaConfig",
+    "FaultConfig",
+    "LimitConfig",
+    "SearchConfig",
+    "Sweep",
+    "WorkerConfig",
+    "changed",
+    "dump_sweep",
+    "load_changes",
+    "load_sweep",
+    "make_sweep",
+]
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, arbitrary_types_allowed=True)
+def _folder_name(name: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}", name):
+        rule = "must be up to 200 letters, digits, '.', '_' and '-', a letter or digit first"
+        raise ValueError(f"{rule}, but got {shorten(name)}")
+    return name
 
 
-class SearchConfig(_Section):
-    """Who proposes configurations, and how many.
-
-    Attributes:
-        name: `bayes`, `random` or `grid`.
-        trials: how many at most; None, for a finite space only, means all of it.
-    """
-
-    name: Literal["bayes", "random", "grid"] = "bayes"
-    trials: int | None = Field(default=None, ge=1)
-
-
-class AshaConfig(_Section):
-    """Asynchronous successive halving (Li et al. 2020, section 3): the budget is epochs.
-
-    Attributes:
-        grace_period: epochs that every trial may train; the lowest rung.
-        reduction_factor: one in so many trials goes on from rung to rung.
-        brackets: how many grace periods are tried side by side, each `reduction_factor` longer than the one before.
-    """
-
-    grace_period: int = Field(default=1, ge=1)
-    reduction_factor: float = Field(default=3, gt=1)
-    brackets: int = Field(default=1, ge=1)
-
-
-class WorkerConfig(_Section):
-    """What a trial takes of the cluster: `count` processes (data parallel from 2), each with so many CPUs and GPUs."""
-
-    count: int = Field(default=1, ge=1)
-    cpus: float = Field(default=1, gt=0)
-    gpus: float = Field(default=0, ge=0)
+def _storage(place: str) -> str:
+    if re.search(r"\$\w|\$\{", place):
+        raise ValueError(f"must be written out, without variables, but got {shorten(place)}")
+    if "://" in place and "\0" not in place:
+        return place
+    folder = expand_home(place)
+    if len(os.fsencode(folder)) > 3000 or any(len(os.fsencode(part)) > 255 for part in Path(folder).parts):
+        raise ValueError(f"must be no longer than a file system allows, but got {shorten(place)}")
+    return folder
 
 
 def _to_space(value: Any) -> Space:
     return value if isinstance(value, Space) else load_space(value)
 
 
-class LimitConfig(_Section):
-    """When the search ends early; each holds over all sessions of a run together, None is no limit.
-
-    Attributes:
-        epochs: epochs trained in all.
-        minutes: of wall-clock time.
-        target: a value of the sweep's metric that is good enough.
-        patience: trials that end without a new best one.
-    """
-
-    epochs: int | None = Field(default=None, ge=1)
-    minutes: float | None = Field(default=None, gt=0)
-    target: float | None = None
-    patience: int | None = Field(default=None, ge=1)
-
-
-class FaultConfig(_Section):
-    """What is done about attempts that fail.
-
-    Attributes:
-        retries: more attempts at a trial, each from its last checkpoint, before it is recorded as failed.
-        hang_after: seconds without a report after which a trial's process is ended.
-        give_up: the search ends when so many trials have ended and all of them failed.
-    """
-
-    retries: int = Field(default=1, ge=0)
-    hang_after: float = Field(default=1800, gt=0)
-    give_up: int = Field(default=8, ge=1)
-
-
 SpaceField = Annotated[Space, BeforeValidator(_to_space), PlainSerializer(Space.to_dict)]
 
 
-class Sweep(_Section):
+class Sweep(Section):
     """One search with everything that it needs; `Sweep(...)` in Python and `load_sweep(path)` from YAML are the same.
 
     Attributes:
         name: the run's folder inside `storage`.
         seed: every random choice of the sweep follows from it.
-        storage: folder of runs.
+        storage: folder of runs; `~` is the home folder, and environment variables are refused.
         space: a `Space`, a mapping, a shipped space's name or a YAML file.
         metric: an epoch metric; `mode` says whether `max` or `min` is better.
         concurrent: trials at a time; None fills the cluster.
@@ -115,19 +82,19 @@ class Sweep(_Section):
         compress: the post-stage for the best trials; None leaves it out.
     """
 
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
-    seed: int = Field(default=0, ge=0)
-    storage: str = "runs"
+    name: Annotated[str, AfterValidator(_folder_name)]
+    seed: Seed = 0
+    storage: Annotated[str, AfterValidator(_storage)] = "runs"
     space: SpaceField
     search: SearchConfig = SearchConfig()
     asha: AshaConfig | None = AshaConfig()
     metric: str = "val_accuracy"
     mode: Literal["max", "min"] = "max"
     workers: WorkerConfig = WorkerConfig()
-    concurrent: int | None = Field(default=None, ge=1)
+    concurrent: Count | None = None
     limits: LimitConfig = LimitConfig()
     faults: FaultConfig = FaultConfig()
-    keep_checkpoints: int = Field(default=5, ge=1)
+    keep_checkpoints: Count = 5
     train: dict[str, Any] = Field(default_factory=dict)
     compress: CompressPlan | None = None
 
@@ -143,7 +110,22 @@ class Sweep(_Section):
     @cached_property
     def epochs(self) -> int:
         """The most epochs that a trial may train."""
-        return max(self.train_config(config).epochs for config in self._probes())
+        return max(self.train_config(config).epochs for config in self.space.corners())
+
+    def check(self) -> None:
+        """Looks at the models that the space can ask for, and imports the user's; `run` and `resume` do it first.
+
+        Apart from what a `Sweep` must always hold to, so that a run can be read without the code of its models.
+
+        Raises:
+            SweepError: one of them cannot be found or does not take its arguments.
+        """
+        for config in self.space.corners():
+            try:
+                check_model(self.train_config(config).model)
+            except ModelError as error:
+                where = _place(config, error.key).removesuffix(error.key)
+                raise SweepError(f"{where}{error}") from None
 
     def train_config(self, config: Config) -> TrainConfig:
         """The complete training configuration of a trial.
@@ -165,15 +147,6 @@ class Sweep(_Section):
             node = node[part]
         return True
 
-    def _probes(self) -> Iterator[Config]:
-        """Configurations at the corners of the space: each parameter at each of its ends, the others drawn."""
-        rng = np.random.default_rng(0)
-        for index in range(len(self.space)):
-            for end in (0.0, 0.25, 0.5, 0.75, 1.0):
-                point = rng.random(len(self.space))
-                point[index] = end
-                yield self.space.from_unit(point)
-
     @model_validator(mode="after")
     def _check(self) -> Sweep:
         if self.metric not in metric_names():
@@ -182,26 +155,48 @@ class Sweep(_Section):
         if self.search.trials is None and (self.search.name != "grid"):
             raise ValueError("search.trials: must be a number unless search.name is 'grid', but got None")
         if self.search.name == "grid":
-            next(self.space.grid())
+            self._check_grid()
         if self.compress and self.compress.best > self.keep_checkpoints:
             raise ValueError(
                 f"compress.best: may be up to keep_checkpoints, {self.keep_checkpoints}, but got {self.compress.best}"
             )
-        self._check_space()
+        self._check_training()
+        self._check_asha()
         return self
 
-    def _check_space(self) -> None:
-        for where, config in [("train", {}), *(("space", probe) for probe in self._probes())]:
+    def _check_grid(self) -> None:
+        try:
+            self.space.grid()
+        except SpaceError as error:
+            raise error.within("space") from None
+
+    def _check_training(self) -> None:
+        least = 2 * self.workers.count  # BatchNorm wants two images of each worker
+        for config in ({}, *self.space.corners()):
             try:
-                find_builder(self.train_config(config).model)
+                train = self.train_config(config)
             except ValidationError as error:
-                raise ValueError(explain(error, TrainConfig, where)) from None
-            except ModelError as error:
-                raise ValueError(f"{where}: {error}") from None
-        if self.asha and self.asha.grace_period > self.epochs:
-            raise ValueError(
-                f"asha.grace_period: must be at most train.epochs, {self.epochs}, but got {self.asha.grace_period}"
-            )
+                raise ValueError(explain(error, TrainConfig, partial(_place, config))) from None
+            if config and train.batch_size < least:
+                where = _place(config, "batch_size")
+                raise ValueError(f"{where}: must be at least 2 x workers.count, {least}, but got {train.batch_size}")
+
+    def _check_asha(self) -> None:
+        if not self.asha:
+            return
+        grace, brackets = self.asha.grace_period, self.asha.brackets
+        if grace > self.epochs:
+            raise ValueError(f"asha.grace_period: must be at most train.epochs, {self.epochs}, but got {grace}")
+        rungs = self.asha.rungs(self.epochs)
+        if brackets > rungs:
+            rule = f"asha.brackets: must be at most {rungs}, the rungs from {grace} to {self.epochs} epochs"
+            raise ValueError(f"{rule} at reduction_factor {self.asha.reduction_factor:g}, but got {brackets}")
+
+
+def _place(config: Config, key: str) -> str:
+    """Where a key of the training configuration comes from: the space or what all trials share."""
+    varies = any(key == name or key.startswith(f"{name}.") for name in config)
+    return f"space.parameters.{key}" if varies else f"train.{key}"
 
 
 def make_sweep(values: Mapping[str, Any], where: str = "sweep") -> Sweep:
@@ -209,7 +204,8 @@ def make_sweep(values: Mapping[str, Any], where: str = "sweep") -> Sweep:
     try:
         return Sweep.model_validate(dict(values))
     except ValidationError as error:
-        raise SweepError(explain(error, Sweep, where)) from None
+        lines = explain(error, Sweep).splitlines()
+        raise SweepError("\n".join(f"{where}: {line}" for line in lines)) from None
 
 
 def load_sweep(path: str | Path) -> Sweep:
@@ -217,8 +213,9 @@ def load_sweep(path: str | Path) -> Sweep:
     path = Path(path)
     values = load_changes(path)
     space = values.get("space")
-    if isinstance(space, str) and (path.parent / space).is_file():
-        values = {**values, "space": str(path.parent / space)}
+    with suppress(OSError, ValueError):  # no name that a file could have
+        if isinstance(space, str) and (path.parent / space).is_file():
+            values["space"] = str(path.parent / space)
     return make_sweep(values, str(path))
 
 
@@ -229,7 +226,7 @@ def load_changes(path: str | Path) -> dict[str, Any]:
     except SpaceError as error:
         raise SweepError(f"{path}: {error}") from None
     if not isinstance(values, Mapping):
-        raise SweepError(f"{path}: must hold a mapping, but got {values!r}")
+        raise SweepError(f"{path}: must hold a mapping, but got {shorten(values)}")
     return dict(values)
 
 
@@ -257,10 +254,10 @@ def changed(sweep: Sweep, changes: Mapping[str, Any]) -> Sweep:
         if key == "train":
             old, new = ({name: part for name, part in train.items() if name != "epochs"} for train in (old, new))
         if old != new:
-            raise SweepError(f"{key}: must stay {old!r} when a run is resumed, but got {new!r}")
+            raise SweepError(f"{key}: must stay {shorten(old)} when a run is resumed, but got {shorten(new)}")
     return after
 
 
 def dump_sweep(sweep: Sweep) -> str:
     """YAML that loads to an equal sweep."""
-    return yaml.safe_dump(sweep.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+    return to_yaml(sweep.model_dump(mode="json"))
