@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from search_spaces import SpaceError
 from trainables import DataError
+from trainables.storage import StorageError
 
 
 class SweepError(ValueError):
@@ -14,5 +15,5 @@ class DiskFull(RuntimeError):
     """There is no room for what must be written. The run can be resumed once there is."""
 
 
-USER_ERRORS = (SweepError, SpaceError, DataError)
+USER_ERRORS = (SweepError, SpaceError, DataError, StorageError)
 """Every error that is the user's to mend: the command prints its text and exits with 2."""

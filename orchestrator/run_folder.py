@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,10 +10,10 @@ import pandas as pd
 from orchestrator import analysis, tables
 from orchestrator.errors import SweepError
 from orchestrator.journal import Event, Journal
-from orchestrator.lock import RunLock
+from orchestrator.lock import LOCK, RunLock
 from orchestrator.record import Record
 from orchestrator.sweep import Sweep, dump_sweep, load_sweep
-from trainables.storage import write_bytes
+from trainables.storage import delete_tree, write_bytes
 
 
 class Run:
@@ -94,8 +93,8 @@ def make_folder(sweep: Sweep) -> None:
     try:
         if folder.exists():
             with RunLock(folder):
-                shutil.rmtree(folder)
-        folder.mkdir(parents=True)
+                delete_tree(folder, keep=[LOCK])
+        folder.mkdir(parents=True, exist_ok=True)
         write_sweep(sweep, folder)
     except OSError as error:
         raise SweepError(f"storage: {folder} must be writable, but: {error.strerror}") from None

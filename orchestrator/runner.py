@@ -40,7 +40,7 @@ def run(sweep: Sweep, *, replace: bool = False, quiet: bool = False) -> Run:
         SweepError, DataError: the sweep cannot be run as asked; nothing has been started.
         Interrupted, DiskFull: the run has ended before its end; `resume` goes on with it.
     """
-    _check_data(sweep)
+    _check(sweep)
     check_new(sweep, replace)
     with connected():
         slots(sweep.workers)
@@ -65,7 +65,7 @@ def resume(path: str | Path, changes: Mapping[str, Any] | None = None, *, quiet:
     """
     before = open_run(path)
     sweep = changed(before.sweep, changes or {})
-    _check_data(sweep)
+    _check(sweep)
     with RunLock(before.folder), connected():
         slots(sweep.workers)
         write_sweep(sweep, before.folder)
@@ -160,6 +160,7 @@ def _bundles(workers: WorkerConfig) -> tune.PlacementGroupFactory:
     return tune.PlacementGroupFactory([one] if workers.count == 1 else [{}] + [one] * workers.count)
 
 
-def _check_data(sweep: Sweep) -> None:
-    """Raises DataError before anything is started."""
+def _check(sweep: Sweep) -> None:
+    """Raises SweepError or DataError before anything is started."""
+    sweep.check()
     load_data(sweep.train_config(sweep.space.from_unit([0.5] * len(sweep.space))).data)

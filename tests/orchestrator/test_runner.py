@@ -64,7 +64,7 @@ def test_two_workers_train_as_one_does(tiny):
 def test_a_dead_rank_fails_its_trial_and_frees_the_rest(tiny):
     trials = run(tiny(**models(5, 16), workers={"count": 2}), quiet=True).trials()
     assert list(trials["status"]) == ["failed", "completed"]
-    assert trials["error"][0] == "a worker of the trial died"
+    assert "died" in trials["error"][0]
 
 
 def test_the_best_are_compressed_and_compared_with_their_parents(tiny):

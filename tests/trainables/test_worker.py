@@ -84,7 +84,7 @@ def test_whatever_was_saved_and_reported_the_rest_is_reported_once(tmp_path: Pat
 
 def test_a_stored_report_is_given_without_training(tmp_path: Path) -> None:
     worker = Worker()
-    worker.begin(config(MLP), str(tmp_path))
+    worker.begin(config(MLP), str(tmp_path), save_at=[2])
     lost = [worker.epoch(), worker.epoch()]
     worker.begin(config(MLP), str(tmp_path))
     again = [worker.epoch(), worker.epoch()]
