@@ -154,6 +154,8 @@ def _checked(saved: dict[str, Any], config: TrainConfig, path: Path) -> dict[str
     if saved.get("version") != _VERSION:
         raise CheckpointError(f"{path} has version {saved.get('version')}, but this program reads {_VERSION}")
     ours, theirs = config.model_dump(mode="json"), dict(saved["config"])
+    for one in (ours, theirs):
+        one["data"] = {**one["data"], "path": None}  # data may be elsewhere by now, or on another machine
     different = [key for key in ours if key != "epochs" and ours[key] != theirs.get(key)]
     if different:
         raise CheckpointError(f"{path} was made with another {', '.join(different)}")

@@ -22,7 +22,7 @@ def test_the_grid_fills_gaps_first():
 
 
 def test_a_grid_of_a_continuum_is_refused_at_once():
-    with pytest.raises(SpaceError, match=r"^lr: must have finitely many values"):
+    with pytest.raises(SpaceError, match=r"^parameters\.lr: must have finitely many values"):
         GridSearcher(Space({"lr": Uniform(0, 1)}))
 
 
