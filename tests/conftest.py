@@ -37,7 +37,7 @@ def ray_session() -> Iterator[None]:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--kills", type=int, default=3, help="how often the driver is killed in each test of that")
+    parser.addoption("--kills", type=int, default=2, help="how often the driver is killed in each test of that")
 
 
 @pytest.fixture

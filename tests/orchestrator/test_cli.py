@@ -33,7 +33,7 @@ def halving(*arguments, folder: Path):
     ("change", "message"),
     [
         ({"serach": 1}, "serach: unknown key; did you mean 'search'"),
-        ({"train": {"data": {"name": "digit"}}}, "data.name must be one of digits, fashion_mnist, idx, but got 'digit'"),
+        ({"train": {"data": {"name": "digit"}}}, "data.name must be one of digits, fashion_mnist, idx, but got"),
         ({"storage": "/proc/runs"}, "storage: /proc/runs/bad must be writable"),
     ],
 )
