@@ -22,7 +22,7 @@ test: $(STAMP)  ## run the tests
 	@$(BIN)/python -m pytest -q
 
 faults: $(STAMP)  ## kill drivers, ranks and nodes many times: the long form of tests/faults
-	@$(BIN)/python -m pytest -q tests/faults --kills 30 --timeout 3600
+	@$(BIN)/python -m pytest -q tests/faults tests/benchmarks --slow --kills 30 --timeout 3600
 
 check: $(STAMP)  ## format, lint, strict types, import rules
 	@$(BIN)/ruff format --check --quiet --output-format concise . || { echo "make format puts this right"; exit 1; }

@@ -37,7 +37,14 @@ def ray_session() -> Iterator[None]:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--slow", action="store_true", help="run the tests that take a minute or more, too")
     parser.addoption("--kills", type=int, default=2, help="how often the driver is killed in each test of that")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.get_closest_marker("slow") and not config.getoption("--slow"):
+            item.add_marker(pytest.mark.skip(reason="a minute or more: make faults runs it"))
 
 
 @pytest.fixture
