@@ -80,6 +80,7 @@ def test_one_trial_at_a_time_ends_as_if_uninterrupted(drive, sweep, kills):
     check_same(run, whole)
 
 
+@pytest.mark.slow
 def test_trials_side_by_side_are_each_there_once(drive, sweep, kills):
     moments = [lambda events, least=5 * number: len(events) > least for number in range(1, 1 + kills // 2)]
     run = killed_and_resumed(drive, sweep("side", concurrent=2, compress=None), moments)

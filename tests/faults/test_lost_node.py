@@ -9,7 +9,7 @@ import yaml
 
 from orchestrator import open_run
 
-pytestmark = pytest.mark.ray
+pytestmark = [pytest.mark.ray, pytest.mark.slow]
 
 
 def test_trials_of_a_lost_node_go_on_elsewhere(sweep, tmp_path):
