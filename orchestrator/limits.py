@@ -14,7 +14,8 @@ def reached(sweep: Sweep, record: Record) -> str:
     Limits hold over all sessions of a run together. Every trial failing is one: a sweep in which nothing works is not
     run to its end.
     """
-    limits, best = sweep.limits, next(iter(record.best()), None)
+    limits = sweep.limits
+    best = next(iter(record.best()), None) if limits.target is not None else None
     epochs = sum(len(trial.epochs) for trial in record.trials.values()) if limits.epochs else 0
     if limits.epochs and epochs >= limits.epochs:
         return f"{epochs} epochs are trained, of limits.epochs {limits.epochs}"
