@@ -52,8 +52,8 @@ def _folder_name(name: str) -> str:
 def _storage(place: str) -> str:
     if re.search(r"\$\w|\$\{", place):
         raise ValueError(f"must be written out, without variables, but got {shorten(place)}")
-    if "://" in place and "\0" not in place:
-        return place
+    if "://" in place:
+        raise ValueError(f"must be a folder, one that all nodes see, and not an address, but got {shorten(place)}")
     folder = expand_home(place)
     if len(os.fsencode(folder)) > 3000 or any(len(os.fsencode(part)) > 255 for part in Path(folder).parts):
         raise ValueError(f"must be no longer than a file system allows, but got {shorten(place)}")

@@ -40,6 +40,7 @@ BAD = [
     ),
     ({"space": "image_clasifier"}, "'image_clasifier'; did you mean 'image_classifier'"),
     ({"metric": "val_acc"}, "metric: must be one of .*'val_acc'; did you mean 'val_accuracy'"),
+    ({"storage": "s3://bucket/runs"}, "storage: must be a folder, one that all nodes see, and not an address"),
     ({"mode": "maximum"}, "mode:.*'maximum'; did you mean 'max'"),
     ({"train": {"optimizer": {"nam": "sgd"}}}, r"^sweep: train\.optimizer\.nam: unknown key; did you mean 'name'"),
     ({"train": {"epochs": "5"}}, "train.epochs: must be a whole number, but got '5'"),
@@ -143,7 +144,7 @@ def test_what_can_be_built_passes_the_check():
 def test_the_home_folder_is_written_out_and_other_places_are_as_given(monkeypatch):
     monkeypatch.setenv("HOME", "/home/somebody")
     assert make_sweep({**GOOD, "storage": "~/runs"}).folder == Path("/home/somebody/runs/x")
-    for storage in ("runs", "/data/runs", "s3://bucket/runs?region=x"):
+    for storage in ("runs", "/data/runs"):
         assert make_sweep({**GOOD, "storage": storage}).storage == storage
 
 
