@@ -38,7 +38,7 @@ def ray_session() -> Iterator[None]:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--slow", action="store_true", help="run the tests that take a minute or more, too")
-    parser.addoption("--kills", type=int, default=2, help="how often the driver is killed in each test of that")
+    parser.addoption("--kills", type=int, default=1, help="how often the driver is killed in each test of that")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -23,7 +23,9 @@ def breaking(tmp_path, how, **changes):
     }
 
 
-@pytest.mark.parametrize(("how", "workers"), [("kill", 2), ("raise", 1), ("hang", 1)])
+@pytest.mark.parametrize(
+    ("how", "workers"), [("kill", 2), ("raise", 1), pytest.param("hang", 1, marks=pytest.mark.slow)]
+)
 def test_a_broken_attempt_is_made_good(tiny, tmp_path, how, workers):
     sweep = breaking(tmp_path, how, workers={"count": workers}, faults={"hang_after": 12 if how == "hang" else 600})
     result = run(tiny(name="broken", **sweep), quiet=True)

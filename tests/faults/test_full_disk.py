@@ -7,7 +7,7 @@ import pytest
 
 from orchestrator import open_run
 
-pytestmark = pytest.mark.ray
+pytestmark = [pytest.mark.ray, pytest.mark.slow]
 
 
 @pytest.fixture

@@ -10,7 +10,9 @@ from orchestrator.sweep import changed
 pytestmark = pytest.mark.ray
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), pytest.param(signal.SIGTERM, 143, marks=pytest.mark.slow)]
+)
 def test_a_signal_stops_and_resume_goes_on(drive, sweep, number, code):
     driver = drive(sweep("stopped", compress=None, train={"model": {"name": "mlp"}, "epochs": 100}))
     assert driver.wait_until(lambda events: sum(event["event"] == "epoch" for event in events) > 2)
