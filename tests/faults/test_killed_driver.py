@@ -87,6 +87,7 @@ def test_trials_side_by_side_are_each_there_once(drive, sweep, kills):
     check_whole(run)
 
 
+@pytest.mark.slow
 def test_a_second_process_on_the_same_run_is_refused(drive, sweep):
     first = drive(sweep("one"))
     assert first.wait_until(lambda events: len(events) > 3)
