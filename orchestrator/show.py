@@ -9,8 +9,12 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from orchestrator.analysis import beside_parents, savings
+from orchestrator.analysis import beside_parents, efficiency, savings
+from orchestrator.analysis import best as best_trials
+from orchestrator.record import Record
 from orchestrator.run_folder import Run
+from orchestrator.sweep import Sweep
+from orchestrator.tables import models_table, trials_table
 
 _WIDTH = 120
 """Columns where there is no terminal to ask, such as a file."""
@@ -21,13 +25,15 @@ def show(run: Run, *, count: int = 10) -> None:
     console, sweep = Console(), run.sweep
     if not console.is_terminal:
         console.width = _WIDTH
-    trials, models, best = run.trials(), run.models(), run.best(count)
+    record = run.record()
+    trials, models = trials_table(record), models_table(record)
+    best = best_trials(trials, sweep.metric, sweep.mode, count)
     if not best.empty:
         columns = ["trial", "status", *dict.fromkeys([sweep.metric, "val_accuracy"]), "best_epoch", "epochs", "seconds"]
         console.print(_table(f"best of {len(trials)} trials by {sweep.metric}", best[columns]))
         console.print(_table(f"configuration of trial {best['trial'].iloc[0]}", _configuration(best.iloc[0])))
     if not trials.empty:
-        _print_search(console, run)
+        _print_search(console, sweep, record, trials)
         _print_failures(console, trials)
     if not models.empty:
         console.print(_table("models", _model_columns(beside_parents(models))))
@@ -36,18 +42,18 @@ def show(run: Run, *, count: int = 10) -> None:
     console.print(f"{len(trials)} trials, {len(models)} models in {run.folder}", soft_wrap=True, highlight=False)
 
 
-def _print_search(console: Console, run: Run) -> None:
+def _print_search(console: Console, sweep: Sweep, record: Record, trials: pd.DataFrame) -> None:
     """What ASHA saved, where the workers' time went, and what ended the search early."""
-    if run.sweep.asha:
-        saved = savings(run.trials(), run.sweep.epochs)
+    if sweep.asha:
+        saved = savings(trials, sweep.epochs)
         console.print(
             f"ASHA stopped {saved['stopped']:.0f} of {saved['trials']:.0f} trials: {saved['epochs_trained']:.0f} epochs"
             f" trained, {saved['epochs_saved']:.0f} saved ({saved['saved_share']:.0%})."
         )
-    shares = run.efficiency().sort_values(ascending=False)
+    shares = efficiency(record).sort_values(ascending=False)
     console.print("workers' time: " + ", ".join(f"{name} {share:.1%}" for name, share in shares.items()))
-    if limit := run.record().limit:
-        console.print(f"the search ended early: {limit}", markup=False)
+    if record.limit:
+        console.print(f"the search ended early: {record.limit}", markup=False)
 
 
 def _print_failures(console: Console, trials: pd.DataFrame) -> None:

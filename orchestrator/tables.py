@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Iterable
 from dataclasses import fields
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 from orchestrator.record import Record, Trial
 from trainables import EpochMetrics, metric_names
 from trainables.compress import CompressedModel
+from trainables.storage import write_bytes
 
 TRIALS = (
     "trial",
@@ -59,10 +60,9 @@ def write_tables(record: Record, folder: Path) -> None:
     """Writes the three Parquet files, each whole or not at all."""
     tables = {"trials": trials_table, "epochs": epochs_table, "models": models_table}
     for name, table in tables.items():
-        path = folder / f"{name}.parquet"
-        temporary = path.with_name(f".{path.name}.{os.getpid()}")
-        pq.write_table(pa.Table.from_pandas(table(record), preserve_index=False), temporary)
-        temporary.replace(path)
+        buffer = BytesIO()
+        pq.write_table(pa.Table.from_pandas(table(record), preserve_index=False), buffer)
+        write_bytes(folder / f"{name}.parquet", buffer.getbuffer())
 
 
 def _trial_row(record: Record, trial: Trial) -> dict[str, Any]:
