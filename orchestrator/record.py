@@ -144,8 +144,8 @@ class Record:
         return self._ended
 
     def observations(self) -> list[Observation]:
-        """What searchers learn from: one for each trial that is over, in the order in which they ended."""
-        return self._observations
+        """What searchers learn from: the trials that are over, as they ended, then those that run and have reported."""
+        return [*self._observations, *(self._observation(trial) for trial in self.open.values() if trial.epochs)]
 
     def pending(self) -> list[Config]:
         """The configurations proposed and not over."""
@@ -155,6 +155,10 @@ class Record:
         """The trials with the lowest losses, best first, the earlier of equals first."""
         scored = (trial for trial in self.trials.values() if not math.isnan(trial.loss))
         return heapq.nsmallest(count, scored, key=lambda trial: trial.loss)
+
+    def _observation(self, trial: Trial) -> Observation:
+        curve = tuple(self.sign * float(epoch[self.metric]) for epoch in trial.epochs)
+        return Observation(config=trial.config, loss=trial.loss, budget=len(curve), cost=trial.seconds, curve=curve)
 
     def _append(self, event: Event) -> None:
         event = {**event, "time": round(time.time(), 3)}
@@ -208,9 +212,7 @@ class Record:
         if trial.status == "failed":
             trial.loss = math.nan
         self._ended.append(trial)
-        self._observations.append(
-            Observation(config=trial.config, loss=trial.loss, budget=len(trial.epochs), cost=trial.seconds)
-        )
+        self._observations.append(self._observation(trial))
 
     def _on_limit(self, event: Event) -> None:
         self.limit = event["reason"]

@@ -15,12 +15,26 @@ TRIES = 200
 
 @dataclass(frozen=True, kw_only=True)
 class Observation:
-    """What one trial has shown. A loss that is not finite stands for a trial that failed."""
+    """What one trial has shown so far. A loss that is not finite stands for a trial that failed.
+
+    Attributes:
+        loss: the lowest so far; always minimised.
+        budget: epochs trained.
+        cost: seconds of training.
+        curve: the loss after each epoch, where that is known.
+        repeats: how many trials of this configuration, with different seeds, `loss` is the mean of.
+        variance: of that mean, estimated from the repeats; NaN where there is one alone.
+        prior: comes from an earlier run: it informs, but its configuration may be proposed again.
+    """
 
     config: Config
-    loss: float  # always minimised
-    budget: int = 0  # epochs trained
-    cost: float = 0.0  # seconds
+    loss: float
+    budget: int = 0
+    cost: float = 0.0
+    curve: tuple[float, ...] = ()
+    repeats: int = 1
+    variance: float = math.nan
+    prior: bool = False
 
     @property
     def failed(self) -> bool:
@@ -36,7 +50,10 @@ class Searcher(Protocol):
     """
 
     def suggest(self, done: Sequence[Observation], pending: Sequence[Config]) -> Config | None:
-        """The configuration to try next, or None where nothing new is left in the space."""
+        """The configuration to try next, or None where nothing new is left in the space.
+
+        A trial that is still running is in `pending`, and once it has reported in `done`, too, with what it has shown.
+        """
         ...
 
 
@@ -47,7 +64,7 @@ def key(config: Mapping[str, Any]) -> Key:
 
 def known_keys(done: Sequence[Observation], pending: Sequence[Config]) -> set[Key]:
     """The keys of all configurations that must not be proposed again."""
-    return {key(observation.config) for observation in done} | {key(config) for config in pending}
+    return {key(seen.config) for seen in done if not seen.prior} | {key(config) for config in pending}
 
 
 def first_new(space: Space, known: set[Key]) -> Config | None:
