@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import faulthandler
 import platform
+import time
 from typing import Any
 
 from ray import tune
@@ -14,9 +15,14 @@ from orchestrator.sweep import WorkerConfig
 from orchestrator.worker_group import WorkerGroup, make_group
 from trainables import Diverged, ModelError
 
+REPORT_EVERY_S = 0.2
+"""Short epochs are told together, so that a driver hears of a trial a few times a second at the most."""
+
 
 class TorchTrial(tune.Trainable):
-    """One step is one epoch; its result is {"report": [report]}.
+    """One step is one epoch or several short ones; its result is {"report": [report, ...]}, one for each.
+
+    A step never goes past an epoch after which the trial may be stopped.
 
     Its config is a job: {"trial": id, "start": the arguments of `Worker.begin`, "workers": a WorkerConfig,
     "hang_after": seconds}. Checkpoints are the workers' own, so Tune's are not used.
@@ -36,15 +42,29 @@ class TorchTrial(tune.Trainable):
         return True
 
     def step(self) -> dict[str, Any]:
-        faulthandler.dump_traceback_later(self._job["hang_after"], exit=True)
-        try:
-            return {"report": [self._report()]}
-        finally:
-            faulthandler.cancel_dump_traceback_later()
+        until = time.monotonic() + REPORT_EVERY_S
+        reports = [self._watched_report()]
+        while self._may_go_on(reports[-1]) and time.monotonic() < until:
+            reports.append(self._watched_report())
+        return {"report": reports}
 
     def cleanup(self) -> None:
         if self._group:
             self._group.close()
+
+    def _may_go_on(self, report: dict[str, Any]) -> bool:
+        """Whether the trial's next epoch can follow without the driver's word."""
+        if "metrics" not in report or report["finished"]:
+            return False
+        return report["metrics"]["epoch"] not in self._job["start"]["save_at"]
+
+    def _watched_report(self) -> dict[str, Any]:
+        """The next report; the process is ended if it does not come in time."""
+        faulthandler.dump_traceback_later(self._job["hang_after"], exit=True)
+        try:
+            return self._report()
+        finally:
+            faulthandler.cancel_dump_traceback_later()
 
     def _report(self) -> dict[str, Any]:
         try:

@@ -72,17 +72,25 @@ class Asha(AsyncHyperBandScheduler):
             Halt: a worker could not write its checkpoint.
         """
         # Ray flattens dicts of a result but leaves lists alone.
-        name, (report,) = trial.config["trial"], result["report"]
+        go_on = all(self.hear(trial.config["trial"], report) for report in result["report"])
+        return str(TrialScheduler.CONTINUE if go_on else TrialScheduler.STOP)
+
+    def hear(self, name: str, report: dict[str, Any]) -> bool:
+        """Records a trial's report and acts on it; whether the attempt goes on.
+
+        Raises:
+            Halt: a worker could not write its checkpoint.
+        """
         if "disk_full" in report:
             raise Halt(DiskFull(report["disk_full"]))
         if "error" in report:
             self._fail(name, report["error"])
-            return str(TrialScheduler.STOP)
+            return False
         if report["metrics"]["epoch"] > len(self._record.trials[name].epochs):
             self._record.report(name, report)
             self._decide(name, report["metrics"])
         self._end_if_due(name)
-        return str(TrialScheduler.CONTINUE if name in self._record.open else TrialScheduler.STOP)
+        return name in self._record.open
 
     def on_trial_complete(self, tune_controller: Any, trial: RayTrial, result: dict[str, Any]) -> None:
         """Nothing to do: the last result was heard when it came."""

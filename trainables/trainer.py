@@ -77,7 +77,7 @@ class Trainer:
         objective: Objective | None = None,
         group: Group = SOLO,
     ) -> None:
-        torch.manual_seed(_seed(config.seed))
+        _seed_generators(_seed(config.seed), group.device)
         self.config = config
         self.group = group
         self.model = (build_model(config.model, data) if model is None else model).to(group.device)
@@ -106,7 +106,7 @@ class Trainer:
         while not self.finished:
             epoch, started = self.epoch + 1, time.perf_counter()
             shared = torch.Generator().manual_seed(_seed(self.config.seed, epoch))
-            torch.manual_seed(_seed(self.config.seed, epoch, self.group.rank))
+            _seed_generators(_seed(self.config.seed, epoch, self.group.rank), self.group.device)
             self.model.train()
             losses, lr = [], 0.0
             for batch in _batches(torch.randperm(len(self.train), generator=shared), self.config.batch_size):
@@ -198,6 +198,13 @@ def _batches(order: Tensor, size: int) -> list[Tensor]:
 def _seed(*key: int) -> int:
     """One well-mixed seed from several numbers."""
     return int(np.random.SeedSequence(key).generate_state(1)[0])
+
+
+def _seed_generators(seed: int, device: torch.device) -> None:
+    """What torch.manual_seed does, without its way round the kinds of device that are not used: milliseconds each."""
+    torch.default_generator.manual_seed(seed)
+    if device.type == "cuda":
+        torch.cuda.manual_seed(seed)
 
 
 def _copy(model: nn.Module) -> dict[str, Tensor]:

@@ -31,9 +31,9 @@ _load_data = lru_cache(maxsize=2)(load_data)
 class Worker:
     """Every rank of a group makes the same calls in the same order.
 
-    The first epoch, the last and those of `save_at` are saved before they are reported; another one only if training
-    since the last save took 20 times as long as that save. What a kill loses is trained again, silently as far as it
-    was reported.
+    The last epoch and those of `save_at` are saved before they are reported; another one only if training since the
+    last save took 20 times as long as this process's last save did. What a kill loses is trained again, silently as far
+    as it was reported.
     """
 
     def __init__(self, group: Group = SOLO) -> None:
@@ -60,7 +60,7 @@ class Worker:
         self._save_at = frozenset(save_at)
         checked = TrainConfig.model_validate(config)
         self._path = Path(folder) / CHECKPOINT if folder is not None else None
-        self._unsaved_s = self._saving_s = 0.0
+        self._unsaved_s = 0.0
         with self._timed("data"):
             data = _load_data(checked.data)
         with self._timed("build"):

@@ -1,0 +1,47 @@
+"""The trainable that Ray Tune steps through a trial, here without Ray."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from orchestrator import ray_trial
+from orchestrator.sweep import WorkerConfig
+from trainables import TrainConfig
+
+EPOCHS = 5
+
+
+def make_job(folder, **train) -> dict:
+    config = TrainConfig.of({"model": {"name": "mlp", "width": 4, "depth": 1}, "epochs": EPOCHS}, train)
+    start = {
+        "config": config.model_dump(mode="json"),
+        "folder": str(folder),
+        "known_epochs": 0,
+        "save_at": [2, EPOCHS],
+    }
+    return {"trial": "0001", "start": start, "workers": WorkerConfig().model_dump(), "hang_after": 60.0}
+
+
+def steps(trial: ray_trial.TorchTrial) -> list[list[int]]:
+    """The epochs that each step reports, to the trial's end."""
+    told: list[list[dict]] = []
+    while not told or not told[-1][-1]["finished"]:
+        told.append(trial.step()["report"])
+    return [[report["metrics"]["epoch"] for report in step] for step in told]
+
+
+@pytest.mark.parametrize(("every_s", "expected"), [(0.0, [[1], [2], [3], [4], [5]]), (math.inf, [[1, 2], [3, 4, 5]])])
+def test_short_epochs_are_told_together_but_never_past_a_rung(tmp_path, monkeypatch, every_s, expected):
+    monkeypatch.setattr(ray_trial, "REPORT_EVERY_S", every_s)
+    assert steps(ray_trial.TorchTrial(make_job(tmp_path))) == expected
+
+
+def test_a_trial_that_diverges_tells_what_came_before_and_leaves_the_process_to_the_next(tmp_path, monkeypatch):
+    monkeypatch.setattr(ray_trial, "REPORT_EVERY_S", math.inf)
+    trial = ray_trial.TorchTrial(make_job(tmp_path / "1", **{"optimizer.lr": 1e30, "optimizer.momentum": 0.0}))
+    *_, last = trial.step()["report"]
+    assert "not finite" in last["error"]
+    trial.reset_config(make_job(tmp_path / "2"))
+    assert steps(trial) == [[1, 2], [3, 4, 5]]
