@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
@@ -94,6 +94,67 @@ def show(
 
     with _told():
         show_run(open_run(run), count=count)
+
+
+@app.command(epilog="Example: halving simulate runs/digits --workers 64 --search bayes,random --seeds 20")
+def simulate(  # noqa: PLR0913
+    curves: Annotated[Path, typer.Argument(metavar="RUN_OR_TABLE", help="A run's folder, or a .parquet or .csv file.")],
+    search: Annotated[str, typer.Option(metavar="NAMES", help="bayes, random, grid: the methods.")] = "bayes,random",
+    workers: Annotated[int, typer.Option(min=1, help="Trials side by side.")] = 8,
+    seeds: Annotated[int, typer.Option(min=1, help="Searches of each method.")] = 5,
+    trials: Annotated[int | None, typer.Option(min=1, help="Of a search; else as many as there are curves.")] = None,
+    minutes: Annotated[float | None, typer.Option(help="Simulated, after which a search ends.")] = None,
+    asha: Annotated[bool, typer.Option("--asha/--no-asha", help="Stop poor trials early, or none.")] = True,
+    grace_period: Annotated[int | None, typer.Option(help="ASHA's, instead of the run's own.")] = None,
+    reduction_factor: Annotated[float | None, typer.Option(help="ASHA's, instead of the run's own.")] = None,
+    epoch_seconds: Annotated[float | None, typer.Option(help="Of every epoch, instead of the recorded ones.")] = None,
+    count_proposals: Annotated[bool, typer.Option("--count-proposals", help="Let workers wait for proposals.")] = False,
+    space: Annotated[Path | None, typer.Option(metavar="FILE", help="YAML; else the run's or the table's.")] = None,
+    metric: Annotated[str | None, typer.Option(help="A column of the epochs, instead of the run's own.")] = None,
+    mode: Annotated[str | None, typer.Option(help="max or min, where the metric's name does not tell.")] = None,
+    out: Annotated[Path | None, typer.Option(metavar="FILE", help="Regret over time: .parquet, .csv, .json.")] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no tables.")] = False,
+) -> None:
+    """Compare searches on recorded learning curves, in simulated time.
+
+    Nothing is trained: a proposed configuration learns as the nearest recorded one did. Searchers and ASHA are those
+    of a real sweep. A table has the columns config.*, epoch, seconds and a metric; without a column trial, the rows of
+    one configuration are a trial.
+    """
+    from orchestrator import regret
+    from orchestrator.curve_files import load_curves
+    from orchestrator.show import show_regret
+    from orchestrator.simulator import compare, make_simulation
+    from search_spaces import load_space
+
+    with _told():
+        regret.check_name(out)
+        known = load_curves(curves, space=load_space(space) if space else None, metric=metric, mode=mode)
+        simulation = make_simulation(
+            workers=workers,
+            trials=trials or len(known),
+            epochs=known.epochs,
+            asha=_asha(curves, grace_period=grace_period, reduction_factor=reduction_factor) if asha else None,
+            limits={"minutes": minutes},
+            epoch_seconds=epoch_seconds,
+            counts_proposals=count_proposals,
+        )
+        outcomes = compare(simulation, known, [name.strip() for name in search.split(",")], seeds, quiet=quiet)
+        if out:
+            regret.save(regret.improvements(outcomes, known), out)
+        if not quiet:
+            show_regret(outcomes, known)
+
+
+def _asha(place: Path, **changes: float | None) -> dict[str, Any]:
+    """The settings of the run in that folder, or the usual ones, with those laid over them that are given."""
+    from orchestrator.run_folder import open_run
+
+    own = open_run(place).sweep.asha if place.is_dir() else None
+    return {
+        **(own.model_dump() if own else {}),
+        **{name: value for name, value in changes.items() if value is not None},
+    }
 
 
 def _finish(run: Run, quiet: bool) -> None:

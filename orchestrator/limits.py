@@ -3,18 +3,34 @@
 from __future__ import annotations
 
 from itertools import accumulate
+from typing import Protocol
 
 from orchestrator.record import Record
-from orchestrator.sweep import Sweep
+from orchestrator.sections import AshaConfig, FaultConfig, LimitConfig
 
 
-def reached(sweep: Sweep, record: Record) -> str:
+class Rules(Protocol):
+    """What decides whether trials go on: the part of a sweep that a simulation has, too."""
+
+    @property
+    def seed(self) -> int: ...
+    @property
+    def epochs(self) -> int: ...
+    @property
+    def asha(self) -> AshaConfig | None: ...
+    @property
+    def limits(self) -> LimitConfig: ...
+    @property
+    def faults(self) -> FaultConfig: ...
+
+
+def reached(rules: Rules, record: Record) -> str:
     """The limit that the record has reached, in words, or nothing.
 
     Limits hold over all sessions of a run together. Every trial failing is one: a sweep in which nothing works is not
     run to its end.
     """
-    limits = sweep.limits
+    limits = rules.limits
     best = next(iter(record.best()), None) if limits.target is not None else None
     epochs = sum(len(trial.epochs) for trial in record.trials.values()) if limits.epochs else 0
     if limits.epochs and epochs >= limits.epochs:
@@ -26,7 +42,7 @@ def reached(sweep: Sweep, record: Record) -> str:
         return f"trial {best.id} has reached {value}, limits.target {limits.target:g}"
     if limits.patience and (since := _since_best(record)) >= limits.patience:
         return f"{since} trials since the best one, of limits.patience {limits.patience}"
-    if len(record.ended) >= sweep.faults.give_up and all(trial.status == "failed" for trial in record.ended):
+    if len(record.ended) >= rules.faults.give_up and all(trial.status == "failed" for trial in record.ended):
         return f"all of the first {len(record.ended)} trials failed; the last: {record.ended[-1].error}"
     return ""
 

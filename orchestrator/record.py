@@ -67,6 +67,7 @@ class Record:
 
     Args:
         metric: the sweep's metric; `sign` turns it into a loss.
+        clock: what time it is, in seconds; a simulation has its own.
 
     Attributes:
         open: the trials that are not over, in the order of proposal.
@@ -76,7 +77,9 @@ class Record:
         proposing: seconds spent on proposals.
     """
 
-    def __init__(self, metric: str, sign: float, journal: Journal | None = None) -> None:
+    def __init__(
+        self, metric: str, sign: float, journal: Journal | None = None, *, clock: Callable[[], float] = time.time
+    ) -> None:
         self.metric, self.sign = metric, sign
         self.trials: dict[str, Trial] = {}
         self.open: dict[str, Trial] = {}
@@ -85,7 +88,7 @@ class Record:
         self.elapsed = self.searching = self.proposing = 0.0
         self._slots = 1
         self._last_time = math.nan
-        self._journal = journal
+        self._journal, self._clock = journal, clock
         self._ended: list[Trial] = []
         self._observations: list[Observation] = []
         self._listeners: list[Callable[[Event], None]] = []
@@ -161,7 +164,7 @@ class Record:
         return Observation(config=trial.config, loss=trial.loss, budget=len(curve), cost=trial.seconds, curve=curve)
 
     def _append(self, event: Event) -> None:
-        event = {**event, "time": round(time.time(), 3)}
+        event = {**event, "time": round(self._clock(), 3)}
         if self._journal:
             _write(self._journal, event)
         self._apply(event)

@@ -14,10 +14,10 @@ from ray.tune.schedulers import AsyncHyperBandScheduler, TrialScheduler
 
 from orchestrator.errors import DiskFull
 from orchestrator.journal import Event
-from orchestrator.limits import reached
+from orchestrator.limits import Rules, reached
 from orchestrator.record import Record
+from orchestrator.sections import AshaConfig
 from orchestrator.signals import Halt
-from orchestrator.sweep import AshaConfig, Sweep
 
 
 class _Name(NamedTuple):
@@ -36,18 +36,18 @@ class Asha(AsyncHyperBandScheduler):
         below: the trials that were below a rung's cutoff when they reached it.
     """
 
-    def __init__(self, sweep: Sweep, record: Record) -> None:
-        settings = sweep.asha or AshaConfig(grace_period=sweep.epochs)
+    def __init__(self, rules: Rules, record: Record) -> None:
+        settings = rules.asha or AshaConfig(grace_period=rules.epochs)
         super().__init__(
             time_attr="epoch",
             metric=record.metric,
             mode="max",
-            max_t=sweep.epochs,
+            max_t=rules.epochs,
             grace_period=settings.grace_period,
             reduction_factor=settings.reduction_factor,
             brackets=settings.brackets,
         )
-        self._sweep, self._record = sweep, record
+        self._rules, self._record = rules, record
         self.below: set[str] = set()
 
     def replay(self, events: Iterable[Event]) -> None:
@@ -66,17 +66,15 @@ class Asha(AsyncHyperBandScheduler):
         """Nothing to keep: a trial's bracket follows from its id."""
 
     def on_trial_result(self, tune_controller: Any, trial: RayTrial, result: dict[str, Any]) -> str:
-        """The trial's next step, CONTINUE or STOP.
-
-        Raises:
-            Halt: a worker could not write its checkpoint.
-        """
+        """The trial's next step, CONTINUE or STOP; raises what `hear` does."""
         # Ray flattens dicts of a result but leaves lists alone.
         go_on = all(self.hear(trial.config["trial"], report) for report in result["report"])
         return str(TrialScheduler.CONTINUE if go_on else TrialScheduler.STOP)
 
     def hear(self, name: str, report: dict[str, Any]) -> bool:
-        """Records a trial's report and acts on it; whether the attempt goes on.
+        """Takes in what an attempt at the trial reports, and tells whether the attempt goes on.
+
+        report: an epoch as `Record.report` wants it, {"error": text} or {"disk_full": text}.
 
         Raises:
             Halt: a worker could not write its checkpoint.
@@ -97,7 +95,7 @@ class Asha(AsyncHyperBandScheduler):
 
     def on_trial_error(self, tune_controller: Any, trial: RayTrial) -> None:
         """A trial whose process died or was ended: what Ray knows of it is its error."""
-        name, limit = trial.config["trial"], self._sweep.faults.hang_after
+        name, limit = trial.config["trial"], self._rules.faults.hang_after
         if time.time() - self._record.trials[name].heard >= limit:
             self._fail(name, f"no report for {limit:g} s, faults.hang_after")
         else:
@@ -108,7 +106,7 @@ class Asha(AsyncHyperBandScheduler):
 
     def _fail(self, name: str, error: str) -> None:
         """Another attempt from the last checkpoint, or the end of the trial."""
-        if len(self._record.trials[name].faults) < self._sweep.faults.retries:
+        if len(self._record.trials[name].faults) < self._rules.faults.retries:
             self._record.fault(name, error)
         else:
             self._record.end(name, "failed", error)
@@ -121,7 +119,7 @@ class Asha(AsyncHyperBandScheduler):
         """
         sizes = np.array([len(bracket._rungs) for bracket in self._brackets])
         odds = np.exp(sizes - sizes.max())
-        drawn = np.random.default_rng([self._sweep.seed, int(name)]).choice(len(sizes), p=odds / odds.sum())
+        drawn = np.random.default_rng([self._rules.seed, int(name)]).choice(len(sizes), p=odds / odds.sum())
         value = -self._record.sign * metrics[self._record.metric]
         action = self._brackets[drawn].on_result(cast("RayTrial", _Name(name)), metrics["epoch"], value)
         if action == TrialScheduler.STOP:
@@ -135,7 +133,7 @@ class Asha(AsyncHyperBandScheduler):
             self._record.end(name, "stopped")
 
     def _look_at_limits(self) -> None:
-        if not self._record.limit and (reason := reached(self._sweep, self._record)):
+        if not self._record.limit and (reason := reached(self._rules, self._record)):
             self._record.reach_limit(reason)
 
 

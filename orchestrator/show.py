@@ -9,9 +9,12 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
+from orchestrator import regret
 from orchestrator.analysis import beside_parents, efficiency, savings
 from orchestrator.analysis import best as best_trials
+from orchestrator.curves import Curves
 from orchestrator.record import Record
+from orchestrator.regret import Outcomes
 from orchestrator.run_folder import Run
 from orchestrator.sweep import Sweep
 from orchestrator.tables import models_table, trials_table
@@ -22,9 +25,7 @@ _WIDTH = 120
 
 def show(run: Run, *, count: int = 10) -> None:
     """Prints the best trials, what ASHA saved, the models beside their parents, and where the files are."""
-    console, sweep = Console(), run.sweep
-    if not console.is_terminal:
-        console.width = _WIDTH
+    console, sweep = _console(), run.sweep
     record = run.record()
     trials, models = trials_table(record), models_table(record)
     best = best_trials(trials, sweep.metric, sweep.mode, count)
@@ -40,6 +41,26 @@ def show(run: Run, *, count: int = 10) -> None:
         for row in models[models["status"] != "ok"].itertuples():
             console.print(f"{row.id} is {row.status}: {row.reason}", markup=False)
     console.print(f"{len(trials)} trials, {len(models)} models in {run.folder}", soft_wrap=True, highlight=False)
+
+
+def show_regret(outcomes: Outcomes, curves: Curves) -> None:
+    """Prints regret over time and the time to some regrets, a row a method."""
+    console = _console()
+    title = f"regret in {curves.metric} over simulated time, mean ± standard deviation over seeds"
+    console.print(_table(title, regret.over_time(outcomes, curves)))
+    title = "simulated seconds, median over seeds, to a regret of so many times the scale; epochs of a search"
+    console.print(_table(title, regret.times(outcomes, curves)))
+    scale = (
+        f"best {curves.metric} {curves.sign * curves.best:.4g}; scale {curves.scale:.4g}, from it to the upper quartile"
+    )
+    console.print(f"{len(curves)} curves; {scale}", highlight=False, soft_wrap=True)
+
+
+def _console() -> Console:
+    console = Console()
+    if not console.is_terminal:
+        console.width = _WIDTH
+    return console
 
 
 def _print_search(console: Console, sweep: Sweep, record: Record, trials: pd.DataFrame) -> None:

@@ -1,6 +1,6 @@
 """Searchers: functions from what is known to the next configuration. Nothing here knows Ray."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from orchestrator.searchers.base import Observation, Searcher
 from orchestrator.searchers.bayes import BayesSearcher
@@ -15,7 +15,7 @@ SEARCHERS: dict[str, Callable[[Space, int], Searcher]] = {
 }
 
 
-def make_searcher(name: str, space: Space, seed: int) -> Searcher:
+def make_searcher(name: str, space: Space, seed: int, *, rungs: Sequence[int] = ()) -> Searcher:
     """The searcher of that name. Raises ValueError for a name that is not in SEARCHERS."""
     if name not in SEARCHERS:
         hint = nearest(name, SEARCHERS)

@@ -5,10 +5,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import yaml
+from typer.testing import CliRunner
 
 from orchestrator import run
+from orchestrator.cli import app
 
 GOOD = {
     "name": "bad",
@@ -61,7 +64,7 @@ def test_init_writes_a_sweep_once(tmp_path):
     assert (again.returncode, (tmp_path / "mine.yaml").read_text()) == (2, written)
 
 
-@pytest.mark.parametrize("command", ["init", "run", "show"])
+@pytest.mark.parametrize("command", ["init", "run", "show", "simulate"])
 def test_help_has_an_example(tmp_path, command):
     assert f"Example: halving {command}" in " ".join(halving(command, "--help", folder=tmp_path).stdout.split())
 
@@ -78,3 +81,44 @@ def test_show_tells_the_best_the_savings_and_the_failures(tiny, tmp_path):
     assert "best of 2 trials by val_accuracy" in shown
     assert "1 failed (0001): Diverged: the loss is not finite in epoch 1" in shown
     assert "2 trials, 0 models" in shown
+
+
+CURVES = "".join(f"{lr},{epoch},{1 / epoch + lr},{60 * lr}\n" for lr in (0.1, 0.2, 0.4, 0.8) for epoch in range(1, 10))
+
+
+def simulated(folder, monkeypatch, *options):
+    """Runs the command in this process, on four curves in a table."""
+    monkeypatch.chdir(folder)
+    (folder / "curves.csv").write_text("config.lr,epoch,val_loss,seconds\n" + CURVES)
+    return CliRunner().invoke(app, ["simulate", "curves.csv", *map(str, options)])
+
+
+@pytest.mark.parametrize("form", ["parquet", "csv", "json"])
+def test_simulate_compares_searches_on_a_table(tmp_path, monkeypatch, form):
+    options = ("--search", "random,grid", "--seeds", 2, "--workers", 2, "--out", f"regret.{form}")
+    done = simulated(tmp_path, monkeypatch, *options)
+    assert done.exit_code == 0, done.output
+    assert "regret in val_loss over simulated time" in done.stdout
+    assert "4 curves; best val_loss 0.2111" in done.stdout
+    table = getattr(pd, f"read_{form}")(tmp_path / f"regret.{form}")
+    assert list(table) == ["method", "seed", "seconds", "val_loss", "regret", "relative_regret"]
+    last = table.groupby(["method", "seed"]).last()
+    assert (len(last), last["regret"].max()) == (4, 0)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--search", "rand"), "--search: must be of bayes, grid, random, but got 'rand'; did you mean 'random'?"),
+        (("--out", "regret.txt"), "--out: must end in .parquet, .csv or .json, but got 'regret.txt'"),
+        (("--out", "none/regret.csv"), "--out: must be in a folder that exists"),
+        (("--grace-period", 20), "asha.grace_period: must be at most 9, the epochs of the longest curve, but got 20"),
+        (("--metric", "val_los"), "metric: must be one of val_loss, but got 'val_los'; did you mean 'val_loss'?"),
+        (("--space", "none.yaml"), "none.yaml"),
+    ],
+)
+def test_simulate_says_what_is_wrong(tmp_path, monkeypatch, options, message):
+    done = simulated(tmp_path, monkeypatch, *options)
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert message in done.stderr
+    assert len(done.stderr.splitlines()) == 1
