@@ -12,7 +12,6 @@ import numpy as np
 from ray.tune.experiment import Trial as RayTrial
 from ray.tune.schedulers import AsyncHyperBandScheduler, TrialScheduler
 
-from orchestrator.errors import DiskFull
 from orchestrator.journal import Event
 from orchestrator.limits import reached
 from orchestrator.record import Record
@@ -69,12 +68,12 @@ class Asha(AsyncHyperBandScheduler):
         """The trial's next step, CONTINUE or STOP.
 
         Raises:
-            Halt: a worker could not write its checkpoint.
+            Halt: a worker could not read or write its checkpoint.
         """
         # Ray flattens dicts of a result but leaves lists alone.
         name, (report,) = trial.config["trial"], result["report"]
-        if "disk_full" in report:
-            raise Halt(DiskFull(report["disk_full"]))
+        if "unfinished" in report:
+            raise Halt(report["unfinished"])
         if "error" in report:
             self._fail(name, report["error"])
             return str(TrialScheduler.STOP)
