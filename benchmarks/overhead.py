@@ -69,7 +69,7 @@ def halving(case: Case, workers: int = 1) -> Times:
     with connected(cpus=case.cores):
         trials = run(sweep, quiet=True).trials()
     _expect_all(case, list(trials["status"]), "completed")
-    events = Journal(sweep.folder / "journal").read()
+    events = Journal(Path(sweep.folder, "journal")).read()
     first = next(event["time"] for event in events if event["event"] == "epoch")
     return {"trials": trials["ended"].max().timestamp() - first}
 
@@ -85,7 +85,7 @@ def long_sweep(case: Case) -> Times:
     from orchestrator.cluster import connected
 
     sweep = _sweep(case, workers=1)
-    watch = _Watch(sweep.folder / "journal", case.trials)
+    watch = _Watch(Path(sweep.folder, "journal"), case.trials)
     with connected(cpus=case.cores):
         watch.start()
         trials = run(sweep, quiet=True).trials()

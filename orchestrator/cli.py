@@ -25,8 +25,9 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 
-SweepFile = Annotated[Path, typer.Argument(metavar="SWEEP", help="The sweep's YAML file.")]
-RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="The run's folder, such as runs/digits.")]
+# Text, since a Path makes one slash of the two in s3://bucket.
+SweepFile = Annotated[str, typer.Argument(metavar="SWEEP", help="The sweep's YAML file.")]
+RunFolder = Annotated[str, typer.Argument(metavar="RUN", help="The run's folder, such as runs/digits, or its URI.")]
 
 
 @app.command(epilog="Example: halving init my-sweep.yaml && halving run my-sweep.yaml")
@@ -50,7 +51,7 @@ def run(
     """Search, then compress, then show the results.
 
     Exits with 0; with 1 if no trial succeeded; with 2 if the sweep cannot be run as written; with 3 if the disk is
-    full; with 130 after Ctrl-C and 143 after SIGTERM.
+    full, the store fails or the lock is lost; with 130 after Ctrl-C and 143 after SIGTERM.
     """
     from orchestrator.runner import run as run_sweep
     from orchestrator.sweep import load_sweep
@@ -175,11 +176,11 @@ def _told() -> Iterator[None]:
         yield
     except KeyboardInterrupt as stop:
         _fail("stopped; nothing is lost: halving resume goes on with it", 143 if str(stop) == "SIGTERM" else 130)
-    except (ValueError, RuntimeError) as error:
-        from orchestrator.errors import USER_ERRORS, DiskFull
+    except (ValueError, RuntimeError, OSError) as error:
+        from orchestrator.errors import USER_ERRORS, Unfinished
 
-        if isinstance(error, DiskFull):
-            _fail(f"{error}; make room, then halving resume goes on with the run", 3)
+        if isinstance(error, Unfinished):
+            _fail(f"{error}; {error.remedy}, then halving resume goes on with the run", 3)
         if not isinstance(error, USER_ERRORS):
             raise
         _fail(str(error))

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import re
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
-from orchestrator.errors import SweepError
+from orchestrator.errors import SweepError, Unfinished
 from orchestrator.journal_lines import LineFiles, LineObjects
+from orchestrator.signals import Halt
 from trainables.storage import Place, local_path
 
 Event = dict[str, Any]
@@ -35,7 +36,7 @@ class Journal:
         """Returns once the event is on the disk or in the store: what follows from it may then happen.
 
         Raises:
-            DiskFull: there is no room; the journal is as it was before.
+            DiskFull, StoreFailed: it cannot be written; the journal is as it was before, or the store has the event.
             SweepError: the journal is damaged, so nothing more is written to it.
         """
         number, self._next = self._next or self._read_on(), None
@@ -75,6 +76,34 @@ class Journal:
     def close(self) -> None:
         self._lines.close()
         self._next = None
+
+
+class SessionJournal(Journal):
+    """The journal of the process at work on a run: what keeps an event out of it ends that work.
+
+    Args:
+        check: raises LockLost when the run is not that process's any more.
+    """
+
+    def __init__(self, folder: Place, check: Callable[[], None]) -> None:
+        super().__init__(folder)
+        self._check = check
+
+    def append(self, event: Event) -> None:
+        """As for any journal, but the errors that `resume` can follow come as the `reason` of a Halt."""
+        try:
+            self._check()
+            super().append(event)
+        except Unfinished as reason:
+            raise Halt(reason) from None
+
+    def close(self) -> None:
+        """Merges nothing of a run that may be another process's."""
+        try:
+            self._check()
+        except Unfinished:
+            self._lines.abandon()
+        super().close()
 
 
 def encode(number: int, event: Event) -> bytes:

@@ -9,9 +9,10 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
-from orchestrator.errors import DiskFull
+from orchestrator.errors import DiskFull, StoreFailed
 from trainables.storage import (
     Place,
+    StoreError,
     delete_tree,
     exists,
     join,
@@ -100,12 +101,15 @@ class LineObjects:
 
     def append(self, number: int, line: bytes) -> None:
         """Returns once the line is in the store. After an exception call `abandon`."""
-        if self._block is None:
-            names = list_files(self._folder)
-            self._block = max((int(name[:6]) for name in names), default=0) + 1
-        if len(self._lines) == _BLOCK:
-            self._merge()
-        write_bytes(join(self._folder, f"{self._block:06d}", f"{number:010d}.jsonl"), line)
+        try:
+            if self._block is None:
+                names = list_files(self._folder)
+                self._block = max((int(name[:6]) for name in names), default=0) + 1
+            if len(self._lines) == _BLOCK:
+                self._merge()
+            write_bytes(join(self._folder, f"{self._block:06d}", f"{number:010d}.jsonl"), line)
+        except StoreError as error:
+            raise StoreFailed(str(error)) from None
         self._lines.append(line)
 
     def abandon(self) -> None:

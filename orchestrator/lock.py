@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
-from orchestrator.errors import SweepError
+from orchestrator.errors import LockLost, SweepError
 from trainables.storage import (
     Place,
     delete_file,
@@ -59,7 +59,7 @@ class RunLock:
         self._lock.release()
 
     def check(self) -> None:
-        """Raises SweepError if the lock has been lost."""
+        """Raises LockLost if the lock has been lost. Asks nobody, so it may be called often."""
         self._lock.check()
 
 
@@ -121,19 +121,22 @@ class _Lease:
 
     def check(self) -> None:
         if self._lost or _now() - self._renewed > self._lease_s:
-            raise SweepError(f"{self._folder}: the lock could not be renewed for {self._lease_s:g} s and is lost")
+            raise LockLost(f"{self._folder}: the lock could not be renewed for {self._lease_s:g} s and is lost")
 
     def _remove_or_raise(self) -> None:
         """Removes claims that are not renewed any more; raises SweepError if one is."""
         claims = modified(self._claims)
         if self._name not in claims:
-            raise _taken(self._folder, b"")
+            raise self._refused(b"")
         now = claims.pop(self._name)
         for name, then in claims.items():
             if now - then < self._lease_s:
-                raise _taken(self._folder, _read(join(self._claims, name)))
+                raise self._refused(_read(join(self._claims, name)))
         for name in claims:
             delete_file(join(self._claims, name))
+
+    def _refused(self, owner: bytes) -> SweepError:
+        return SweepError(f"{_taken(self._folder, owner)}; if that was killed, its lock ends in {self._lease_s:g} s")
 
     def _renew(self) -> None:
         while not self._released.wait(self._lease_s / 4):

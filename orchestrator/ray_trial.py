@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import faulthandler
 import platform
 import time
@@ -10,6 +9,7 @@ from typing import Any
 
 from ray import tune
 
+from orchestrator.errors import unfinished
 from orchestrator.remote_errors import cause, describe
 from orchestrator.sweep import WorkerConfig
 from orchestrator.worker_group import WorkerGroup, make_group
@@ -77,8 +77,8 @@ class TorchTrial(tune.Trainable):
     def _failed(self, error: Exception) -> dict[str, Any]:
         """A torn group goes with what it holds; only its own process outlives a trial that merely did not work."""
         origin = cause(error)
-        if isinstance(origin, OSError) and origin.errno in (errno.ENOSPC, errno.EDQUOT):
-            return {"disk_full": str(origin)}
+        if reason := unfinished(origin):
+            return {"unfinished": reason}
         if not isinstance(origin, Diverged | ModelError):
             raise error
         self.cleanup()

@@ -1,12 +1,12 @@
-"""Which checkpoints stay on the disk: those of trials that may go on, and those of the best that are over."""
+"""Which checkpoints stay: those of trials that may go on, and those of the best that are over."""
 
 from __future__ import annotations
 
-import shutil
-from pathlib import Path
+from contextlib import suppress
 
 from orchestrator.journal import Event
 from orchestrator.record import Record
+from trainables.storage import Place, delete_file, delete_tree, join, list_files
 
 
 class Retention:
@@ -16,19 +16,17 @@ class Retention:
         keep: how many of the best trials that are over keep theirs, for the post-stage and for the user.
     """
 
-    def __init__(self, record: Record, folder: Path, keep: int) -> None:
-        self._record, self._folder, self._keep = record, folder / "checkpoints", keep
+    def __init__(self, record: Record, folder: Place, keep: int) -> None:
+        self._record, self._folder, self._keep = record, join(folder, "checkpoints"), keep
         self._kept: set[str] = set()
 
     def clear(self) -> None:
         """Removes every folder that no rule keeps, such as those that a killed driver could not remove."""
         self._kept = self._best_that_are_over()
-        needed = self._kept | self._record.open.keys()
-        for folder in self._folder.glob("*"):
-            if folder.name not in needed:
-                shutil.rmtree(folder)
-        for torn in self._folder.glob("*/.*"):
-            torn.unlink()
+        delete_tree(self._folder, keep=self._kept | self._record.open.keys())
+        for name in list_files(self._folder):
+            if name.rpartition("/")[2].startswith("."):  # torn by a kill, on a disk
+                delete_file(join(self._folder, name))
 
     def __call__(self, event: Event) -> None:
         """Looks at a trial that has just ended, and at the one that it pushed out of the best."""
@@ -36,7 +34,8 @@ class Retention:
             return
         kept = self._best_that_are_over()
         for trial in {event["trial"], *self._kept} - kept:
-            shutil.rmtree(self._folder / trial, ignore_errors=True)
+            with suppress(OSError):  # the next session's `clear` removes what stayed
+                delete_tree(join(self._folder, trial))
         self._kept = kept
 
     def _best_that_are_over(self) -> set[str]:

@@ -1,9 +1,9 @@
-"""A run on disk, for reading: its tables as DataFrames, while it goes on or after."""
+"""A run on a disk or in a store, for reading: its tables as DataFrames, while it goes on or after."""
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
-from pathlib import Path
 
 import pandas as pd
 
@@ -13,13 +13,15 @@ from orchestrator.journal import Event, Journal
 from orchestrator.lock import LOCK, RunLock
 from orchestrator.record import Record
 from orchestrator.sweep import Sweep, dump_sweep, load_sweep
-from trainables.storage import delete_tree, write_bytes
+from trainables.storage import Place, StoreError, children, delete_tree, exists, join, write_bytes
+
+_SWEEP = "sweep.yaml"
 
 
 class Run:
     """What a run folder holds. Everything is computed from the journal when asked for."""
 
-    def __init__(self, folder: Path, sweep: Sweep) -> None:
+    def __init__(self, folder: Place, sweep: Sweep) -> None:
         self.folder, self.sweep = folder, sweep
 
     def record(self) -> Record:
@@ -30,7 +32,7 @@ class Run:
 
     def events(self) -> Iterator[Event]:
         """What happened, in order."""
-        return Journal(self.folder / "journal").read()
+        return Journal(join(self.folder, "journal")).read()
 
     def trials(self) -> pd.DataFrame:
         """A row a trial; see `orchestrator.tables.trials_table`."""
@@ -53,16 +55,17 @@ class Run:
         return analysis.best(self.trials(), self.sweep.metric, self.sweep.mode, count)
 
 
-def open_run(path: str | Path) -> Run:
-    """The run in a folder.
+def open_run(path: Place) -> Run:
+    """The run in a folder, or at a URI.
 
     Raises:
         SweepError: the folder is not a run's.
+        StorageError, StoreError: there is no such store, or it does not answer.
     """
-    folder = Path(path)
-    if not (folder / "sweep.yaml").is_file():
+    folder = join(path)
+    if not exists(join(folder, _SWEEP)):
         raise SweepError(f"{folder}: must be the folder of a run, but it holds no sweep.yaml")
-    return Run(folder, load_sweep(folder / "sweep.yaml"))
+    return Run(folder, load_sweep(join(folder, _SWEEP)))
 
 
 def check_new(sweep: Sweep, replace: bool) -> None:
@@ -72,14 +75,18 @@ def check_new(sweep: Sweep, replace: bool) -> None:
         SweepError: it is neither.
     """
     folder = sweep.folder
-    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
+    try:
+        inside = set(children(folder)) - {LOCK}
+    except OSError as error:
+        raise _unusable(folder, error) from None
+    if not inside:
         return
-    if not (folder / "sweep.yaml").is_file():
+    if _SWEEP not in inside:
         raise SweepError(f"name: {folder} must be free for the run, but it exists and is not the folder of a run")
     if not replace:
         raise SweepError(
             f"name: a run {sweep.name!r} must not exist yet in {sweep.storage}; choose another, give --replace, or go "
-            f"on with it: halving resume {folder}"
+            f"on with it: halving resume {shlex.quote(str(folder))}"
         )
 
 
@@ -91,15 +98,19 @@ def make_folder(sweep: Sweep) -> None:
     """
     folder = sweep.folder
     try:
-        if folder.exists():
+        if children(folder):
             with RunLock(folder):
                 delete_tree(folder, keep=[LOCK])
-        folder.mkdir(parents=True, exist_ok=True)
         write_sweep(sweep, folder)
     except OSError as error:
-        raise SweepError(f"storage: {folder} must be writable, but: {error.strerror}") from None
+        raise _unusable(folder, error) from None
 
 
-def write_sweep(sweep: Sweep, folder: Path) -> None:
+def write_sweep(sweep: Sweep, folder: Place) -> None:
     """Writes the resolved sweep, whole or not at all."""
-    write_bytes(folder / "sweep.yaml", dump_sweep(sweep).encode())
+    write_bytes(join(folder, _SWEEP), dump_sweep(sweep).encode())
+
+
+def _unusable(folder: Place, error: OSError) -> SweepError:
+    why = str(error) if isinstance(error, StoreError) else f"{folder} must be writable, but: {error.strerror}"
+    return SweepError(f"storage: {why}")

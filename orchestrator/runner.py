@@ -13,7 +13,8 @@ from ray import tune
 
 from orchestrator.cluster import connected, slots
 from orchestrator.compression import compress_best
-from orchestrator.journal import Event, Journal
+from orchestrator.errors import LockLost, StoreFailed, unfinished
+from orchestrator.journal import Event, SessionJournal
 from orchestrator.lock import RunLock
 from orchestrator.progress import Progress
 from orchestrator.ray_searcher import RaySearcher
@@ -27,6 +28,7 @@ from orchestrator.signals import Halt, StopRequest
 from orchestrator.sweep import Sweep, WorkerConfig, changed
 from orchestrator.tables import write_tables
 from trainables import load_data
+from trainables.storage import Place, absolute, join
 
 
 def run(sweep: Sweep, *, replace: bool = False, quiet: bool = False) -> Run:
@@ -38,18 +40,19 @@ def run(sweep: Sweep, *, replace: bool = False, quiet: bool = False) -> Run:
 
     Raises:
         SweepError, DataError: the sweep cannot be run as asked; nothing has been started.
-        Interrupted, DiskFull: the run has ended before its end; `resume` goes on with it.
+        StorageError, StoreError: neither can its storage; nothing has been started.
+        Interrupted, Unfinished: the run has ended before its end; `resume` goes on with it.
     """
     _check(sweep)
     check_new(sweep, replace)
     with connected():
         slots(sweep.workers)
         make_folder(sweep)
-        with RunLock(sweep.folder):
-            return _work(sweep, sweep.folder, quiet)
+        with RunLock(sweep.folder) as lock:
+            return _work(sweep, sweep.folder, lock, quiet)
 
 
-def resume(path: str | Path, changes: Mapping[str, Any] | None = None, *, quiet: bool = False) -> Run:
+def resume(path: Place, changes: Mapping[str, Any] | None = None, *, quiet: bool = False) -> Run:
     """Goes on with a run that ended for whatever reason, or that is to have more trials.
 
     Trials that were under way go on from their last checkpoints, under their own ids; finished ones stay. The
@@ -61,34 +64,38 @@ def resume(path: str | Path, changes: Mapping[str, Any] | None = None, *, quiet:
 
     Raises:
         SweepError, DataError: the run cannot be resumed as asked, or another process is at work on it.
-        Interrupted, DiskFull: as for `run`.
+        StorageError, StoreError, Interrupted, Unfinished: as for `run`.
     """
     before = open_run(path)
     sweep = changed(before.sweep, changes or {})
     _check(sweep)
-    with RunLock(before.folder), connected():
+    with RunLock(before.folder) as lock, connected():
         slots(sweep.workers)
         write_sweep(sweep, before.folder)
-        return _work(sweep, before.folder, quiet)
+        return _work(sweep, before.folder, lock, quiet)
 
 
-def _work(sweep: Sweep, folder: Path, quiet: bool) -> Run:
+def _work(sweep: Sweep, folder: Place, lock: RunLock, quiet: bool) -> Run:
     """A session on a run whose lock is held: from what its journal says to the end of the run."""
-    journal = Journal(folder / "journal")
+    journal = SessionJournal(join(folder, "journal"), lock.check)
     record = Record(sweep.metric, sweep.sign, journal)
     try:
         _search_and_compress(sweep, record, list(journal.read()), folder, quiet)
+        lock.check()
+        write_tables(record, folder)
     except Halt as halt:
-        with suppress(OSError):
-            write_tables(record, folder)
+        if not isinstance(halt.reason, LockLost | StoreFailed):
+            with suppress(OSError):
+                write_tables(record, folder)
         raise halt.reason from None
+    except OSError as error:
+        raise unfinished(error) or error from None
     finally:
         journal.close()
-    write_tables(record, folder)
     return open_run(folder)
 
 
-def _search_and_compress(sweep: Sweep, record: Record, events: list[Event], folder: Path, quiet: bool) -> None:
+def _search_and_compress(sweep: Sweep, record: Record, events: list[Event], folder: Place, quiet: bool) -> None:
     """Brings record, rungs and folder to where the events end, and goes on from there."""
     record.replay(events)
     concurrent = int(min(slots(sweep.workers), sweep.concurrent or math.inf))
@@ -104,7 +111,7 @@ def _search_and_compress(sweep: Sweep, record: Record, events: list[Event], fold
             compress_best(sweep, record, folder, request)
 
 
-def _search(sweep: Sweep, record: Record, folder: Path, asha: Asha, request: StopRequest, concurrent: int) -> None:
+def _search(sweep: Sweep, record: Record, folder: Place, asha: Asha, request: StopRequest, concurrent: int) -> None:
     """Runs trials until there are no more or the user asks to stop; all of it is in the record."""
 
     def job(trial: Trial) -> dict[str, Any]:
@@ -112,7 +119,7 @@ def _search(sweep: Sweep, record: Record, folder: Path, asha: Asha, request: Sto
             "trial": trial.id,
             "start": {
                 "config": sweep.train_config(trial.config).model_dump(mode="json"),
-                "folder": str((folder / "checkpoints" / trial.id).resolve()),
+                "folder": str(absolute(join(folder, "checkpoints", trial.id))),
                 "known_epochs": len(trial.epochs),
                 "save_at": asha.rungs(),
             },

@@ -12,7 +12,6 @@ import numpy as np
 from ray.tune.experiment import Trial as RayTrial
 from ray.tune.schedulers import AsyncHyperBandScheduler, TrialScheduler
 
-from orchestrator.errors import DiskFull
 from orchestrator.journal import Event
 from orchestrator.limits import Rules, reached
 from orchestrator.record import Record
@@ -74,13 +73,13 @@ class Asha(AsyncHyperBandScheduler):
     def hear(self, name: str, report: dict[str, Any]) -> bool:
         """Takes in what an attempt at the trial reports, and tells whether the attempt goes on.
 
-        report: an epoch as `Record.report` wants it, {"error": text} or {"disk_full": text}.
+        report: an epoch as `Record.report` wants it, {"error": text} or {"unfinished": why the run cannot go on}.
 
         Raises:
-            Halt: a worker could not write its checkpoint.
+            Halt: a worker could not read or write its checkpoint.
         """
-        if "disk_full" in report:
-            raise Halt(DiskFull(report["disk_full"]))
+        if "unfinished" in report:
+            raise Halt(report["unfinished"])
         if "error" in report:
             self._fail(name, report["error"])
             return False

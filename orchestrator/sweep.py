@@ -26,6 +26,7 @@ from search_spaces import Config, Space, SpaceError, load_space, nearest, read_y
 from trainables import ModelError, TrainConfig, check_model, metric_names
 from trainables.compress import CompressPlan
 from trainables.config import Count, Seed, expand_home
+from trainables.storage import Place, check_uri, join, local_copy, local_path
 
 __all__ = [
     "AshaConfig",
@@ -53,7 +54,10 @@ def _storage(place: str) -> str:
     if re.search(r"\$\w|\$\{", place):
         raise ValueError(f"must be written out, without variables, but got {shorten(place)}")
     if "://" in place:
-        raise ValueError(f"must be a folder, one that all nodes see, and not an address, but got {shorten(place)}")
+        check_uri(place)
+        return place
+    if re.match(r"\w{2,}:/", place):
+        raise ValueError(f"must have two slashes if it is a URI, but got {shorten(place)}")
     folder = expand_home(place)
     if len(os.fsencode(folder)) > 3000 or any(len(os.fsencode(part)) > 255 for part in Path(folder).parts):
         raise ValueError(f"must be no longer than a file system allows, but got {shorten(place)}")
@@ -73,7 +77,8 @@ class Sweep(Section):
     Attributes:
         name: the run's folder inside `storage`.
         seed: every random choice of the sweep follows from it.
-        storage: folder of runs; `~` is the home folder, and environment variables are refused.
+        storage: folder of runs, or its URI in an object store, as pyarrow.fs knows them; `~` is the home folder,
+            environment variables are refused.
         space: a `Space`, a mapping, a shipped space's name or a YAML file.
         metric: an epoch metric; `mode` says whether `max` or `min` is better.
         concurrent: trials at a time; None fills the cluster.
@@ -99,8 +104,9 @@ class Sweep(Section):
     compress: CompressPlan | None = None
 
     @property
-    def folder(self) -> Path:
-        return Path(self.storage) / self.name
+    def folder(self) -> Place:
+        """Where the run is."""
+        return join(self.storage, self.name)
 
     @property
     def sign(self) -> float:
@@ -208,21 +214,23 @@ def make_sweep(values: Mapping[str, Any], where: str = "sweep") -> Sweep:
         raise SweepError("\n".join(f"{where}: {line}" for line in lines)) from None
 
 
-def load_sweep(path: str | Path) -> Sweep:
+def load_sweep(path: Place) -> Sweep:
     """Reads a sweep from YAML. A relative `space` file is looked up beside the sweep's file first."""
-    path = Path(path)
     values = load_changes(path)
-    space = values.get("space")
+    space, local = values.get("space"), local_path(path)
     with suppress(OSError, ValueError):  # no name that a file could have
-        if isinstance(space, str) and (path.parent / space).is_file():
-            values["space"] = str(path.parent / space)
+        if local and isinstance(space, str) and (local.parent / space).is_file():
+            values["space"] = str(local.parent / space)
     return make_sweep(values, str(path))
 
 
-def load_changes(path: str | Path) -> dict[str, Any]:
+def load_changes(path: Place) -> dict[str, Any]:
     """The mapping in a YAML file, such as settings to change when a run is resumed."""
     try:
-        values = read_yaml(Path(path))
+        with local_copy(path) as local:
+            values = read_yaml(local)
+    except FileNotFoundError:
+        raise SweepError(f"{path}: cannot be read: no such file") from None
     except SpaceError as error:
         raise SweepError(f"{path}: {error}") from None
     if not isinstance(values, Mapping):

@@ -6,7 +6,6 @@ import math
 from collections.abc import Iterable
 from dataclasses import fields
 from io import BytesIO
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -16,7 +15,7 @@ import pyarrow.parquet as pq
 from orchestrator.record import Record, Trial
 from trainables import EpochMetrics, metric_names
 from trainables.compress import CompressedModel
-from trainables.storage import write_bytes
+from trainables.storage import Place, join, write_bytes
 
 TRIALS = (
     "trial",
@@ -56,13 +55,13 @@ def models_table(record: Record) -> pd.DataFrame:
     return _frame(list(record.models.values()), [field.name for field in fields(CompressedModel)])
 
 
-def write_tables(record: Record, folder: Path) -> None:
+def write_tables(record: Record, folder: Place) -> None:
     """Writes the three Parquet files, each whole or not at all."""
     tables = {"trials": trials_table, "epochs": epochs_table, "models": models_table}
     for name, table in tables.items():
         buffer = BytesIO()
         pq.write_table(pa.Table.from_pandas(table(record), preserve_index=False), buffer)
-        write_bytes(folder / f"{name}.parquet", buffer.getbuffer())
+        write_bytes(join(folder, f"{name}.parquet"), buffer.getbuffer())
 
 
 def _trial_row(record: Record, trial: Trial) -> dict[str, Any]:

@@ -22,6 +22,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 # torch and the BLAS libraries read these when they are first imported, which is after this file is.
 os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"))
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+# For the S3 server below, from the start: Ray's processes have the environment in which Ray was started.
+os.environ |= {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing", "AWS_EC2_METADATA_DISABLED": "true"}
 
 settings.register_profile("halving", deadline=None, derandomize=True, database=None)
 settings.load_profile("halving")
@@ -85,13 +87,9 @@ def s3_server() -> Iterator[str]:
     server.start()
     host, port = server.get_host_and_port()
     options = f"endpoint_override={host}:{port}&scheme=http&region=us-east-1"
-    with pytest.MonkeyPatch.context() as patch:
-        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-            patch.setenv(name, "testing")
-        patch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-        system, _ = FileSystem.from_uri(f"s3://tests?{options}&allow_bucket_creation=true")
-        system.create_dir("tests")
-        yield options
+    system, _ = FileSystem.from_uri(f"s3://tests?{options}&allow_bucket_creation=true")
+    system.create_dir("tests")
+    yield options
     server.stop()
 
 

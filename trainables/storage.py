@@ -7,19 +7,43 @@ A place is a `Path`, or text: a path, or a URI that `pyarrow.fs` knows, such as
 from __future__ import annotations
 
 import os
+import re
 import shutil
-from collections.abc import Collection
-from contextlib import suppress
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 Place = Path | str
 
 
+_SECRET = re.compile(r"key|secret|token|password|credential|^sig$", re.IGNORECASE)
+
+
 class StorageError(ValueError):
     """A place that cannot be one; the message names it and the rule."""
+
+
+class StoreError(OSError):
+    """An object store that does not answer or refuses; the message names the place and says what the store said."""
+
+
+def check_uri(uri: str) -> None:
+    """Looks at a URI without asking its store. Raises StorageError if it is none, or holds what nobody should read."""
+    try:
+        parts = urlsplit(uri)
+    except ValueError as error:
+        raise StorageError(f"must be a path or a URI, but: {error}") from None
+    if parts.password is not None:
+        raise StorageError(f"{_shown(uri)}: must not hold a password; credentials come from the environment")
+    for name, _ in parse_qsl(parts.query, keep_blank_values=True):
+        if _SECRET.search(name):
+            raise StorageError(f"{_shown(uri)}: must not hold {name!r}; credentials come from the environment")
+    if not parts.netloc and parts.scheme != "file":
+        raise StorageError(f"{_shown(uri)}: must name a bucket, as in {parts.scheme}://bucket/folder")
 
 
 def local_path(place: Place) -> Path | None:
@@ -41,13 +65,18 @@ def join(place: Place, *names: str) -> Place:
     return parts._replace(path="/".join([parts.path.rstrip("/"), *names])).geturl()
 
 
+def absolute(place: Place) -> Place:
+    """The place for a process that may have started in another folder."""
+    path = local_path(place)
+    return place if path is None else path.resolve()
+
+
 def read_bytes(place: Place) -> bytes:
     """All of a file. Raises FileNotFoundError."""
     path = local_path(place)
     if path is not None:
         return path.read_bytes()
-    system, key = _remote(str(place))
-    with system.open_input_stream(key) as file:
+    with _remote(str(place)) as (system, key), system.open_input_stream(key) as file:
         data: bytes = file.read()
     return data
 
@@ -62,8 +91,7 @@ def write_bytes(place: Place, data: bytes | memoryview) -> None:
     if path is not None:
         _replace(path, data)
         return
-    system, key = _remote(str(place))
-    with system.open_output_stream(key) as file:
+    with _remote(str(place)) as (system, key), system.open_output_stream(key) as file:
         file.write(data)
 
 
@@ -72,8 +100,20 @@ def exists(place: Place) -> bool:
     path = local_path(place)
     if path is not None:
         return path.is_file()
-    system, key = _remote(str(place))
-    return bool(system.get_file_info(key).is_file)
+    with _remote(str(place)) as (system, key):
+        return bool(system.get_file_info(key).is_file)
+
+
+def children(folder: Place) -> list[str]:
+    """The names of the files and folders in a folder, sorted; none if it does not exist. Raises OSError."""
+    path = local_path(folder)
+    if path is None:
+        with _remote(str(folder)) as (system, key):
+            return sorted(info.base_name for info in _infos(system, key, recursive=False))
+    try:
+        return sorted(os.listdir(path))
+    except FileNotFoundError:
+        return []
 
 
 def list_files(folder: Place) -> list[str]:
@@ -85,8 +125,8 @@ def modified(folder: Place) -> dict[str, float]:
     """When each of `list_files` was last written, in seconds by the clock of the disk or store."""
     path = local_path(folder)
     if path is None:
-        system, key = _remote(str(folder))
-        infos = [info for info in _infos(system, key, recursive=True) if info.is_file]
+        with _remote(str(folder)) as (system, key):
+            infos = [info for info in _infos(system, key, recursive=True) if info.is_file]
         return {info.path.removeprefix(f"{key}/"): info.mtime_ns / 1e9 for info in infos}
     times = {}
     for file in path.rglob("*"):
@@ -102,8 +142,8 @@ def delete_file(place: Place) -> None:
     with suppress(FileNotFoundError):
         if path is not None:
             path.unlink()
-        else:
-            system, key = _remote(str(place))
+            return
+        with _remote(str(place)) as (system, key):
             system.delete_file(key)
 
 
@@ -113,8 +153,9 @@ def delete_tree(folder: Place, *, keep: Collection[str] = ()) -> None:
     with suppress(FileNotFoundError):
         if path is not None:
             _delete_local(path, keep)
-        else:
-            _delete_remote(*_remote(str(folder)), keep)
+            return
+        with _remote(str(folder)) as (system, key):
+            _delete_remote(system, key, keep)
 
 
 def upload_tree(folder: Path, place: Place) -> None:
@@ -127,6 +168,19 @@ def download_tree(place: Place, folder: Path) -> None:
     """Copies every file of a place to a local folder, each whole or not at all."""
     for name in list_files(place):
         write_bytes(folder / name, read_bytes(join(place, name)))
+
+
+@contextmanager
+def local_copy(place: Place) -> Iterator[Path]:
+    """A file for what wants a path: itself, or while the context lasts a copy on this machine. Raises OSError."""
+    path = local_path(place)
+    if path is not None:
+        yield path
+        return
+    with TemporaryDirectory() as folder:
+        copy = Path(folder, urlsplit(str(place)).path.rpartition("/")[2])
+        copy.write_bytes(read_bytes(place))
+        yield copy
 
 
 def make_folder(folder: Path) -> None:
@@ -189,14 +243,26 @@ def _infos(system: Any, key: str, *, recursive: bool) -> list[Any]:
     return infos
 
 
-def _remote(uri: str) -> tuple[Any, str]:
-    """The file system of a URI, and the path in it."""
+@contextmanager
+def _remote(uri: str) -> Iterator[tuple[Any, str]]:
+    """The file system of a URI, and the path in it. What the store refuses in the context is a StoreError."""
+    check_uri(uri)
     parts = urlsplit(uri)
-    if parts.password is not None:
-        shown = parts._replace(netloc=f"…@{parts.netloc.rpartition('@')[2]}").geturl()
-        raise StorageError(f"{shown}: must not hold a password; credentials come from the environment")
-    system, root = _file_system(parts.scheme, parts.netloc, parts.query)
-    return system, f"{root.rstrip('/')}/{unquote(parts.path).strip('/')}".rstrip("/")
+    try:
+        system, root = _file_system(parts.scheme, parts.netloc, parts.query)
+        yield system, f"{root.rstrip('/')}/{unquote(parts.path).strip('/')}".rstrip("/")
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        said = re.sub(r" *\(Request ID: [^)]*\)", "", " ".join(str(error).split()))
+        raise StoreError(f"{uri}: {said}") from None
+
+
+def _shown(uri: str) -> str:
+    """The URI without what it should not hold."""
+    parts = urlsplit(uri)
+    netloc = parts.netloc if parts.password is None else f"…@{parts.netloc.rpartition('@')[2]}"
+    return f"{parts.scheme}://{netloc}{parts.path}"
 
 
 @lru_cache(maxsize=8)

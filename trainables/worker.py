@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 from torch import nn
@@ -17,6 +16,7 @@ from trainables.config import TrainConfig
 from trainables.data import load_data
 from trainables.models import build_model
 from trainables.parallel.ddp import SOLO, Group, broadcast
+from trainables.storage import Place, StoreError, exists, join
 from trainables.trainer import EpochMetrics, Trainer
 
 CHECKPOINT = "last.pt"
@@ -42,7 +42,7 @@ class Worker:
         self._epochs: Iterator[EpochMetrics] = iter(())
         self._history: list[dict[str, Any]] = []
         self._known = 0
-        self._path: Path | None = None
+        self._path: Place | None = None
         self._save_at: frozenset[int] = frozenset()
         self._unsaved_s = self._saving_s = 0.0
         self._timing = dict.fromkeys(TIMED, 0.0)
@@ -54,12 +54,12 @@ class Worker:
 
         known_epochs: how many of the trial's epochs were reported before; they are not reported again. save_at: the
         epochs after which it may be stopped for good. Only rank 0 reads and writes the folder. Raises CheckpointError
-        for a damaged checkpoint or another config's.
+        for a damaged checkpoint or another config's, and StoreError if the folder's store fails.
         """
         self._trainer = None
         self._save_at = frozenset(save_at)
         checked = TrainConfig.model_validate(config)
-        self._path = Path(folder) / CHECKPOINT if folder is not None else None
+        self._path = join(folder, CHECKPOINT) if folder is not None else None
         self._unsaved_s = 0.0
         with self._timed("data"):
             data = _load_data(checked.data)
@@ -125,19 +125,19 @@ class Worker:
         saved = broadcast(self._saved(trainer.config) if self.group.rank == 0 else None, self.group)
         if saved is None:
             return []
-        if isinstance(saved, CheckpointError):
+        if isinstance(saved, CheckpointError | StoreError):
             raise saved
         trainer.load_state_dict(saved["trainer"])
         history: list[dict[str, Any]] = saved["history"]
         return history
 
-    def _saved(self, config: TrainConfig) -> dict[str, Any] | CheckpointError | None:
+    def _saved(self, config: TrainConfig) -> dict[str, Any] | CheckpointError | StoreError | None:
         """The folder's checkpoint. An error is returned, for all ranks to raise it: else they would wait."""
-        if self._path is None or not self._path.exists():
+        if self._path is None:
             return None
         try:
-            return _checked(load_checkpoint(self._path), config, self._path)
-        except CheckpointError as error:
+            return _checked(load_checkpoint(self._path), config, self._path) if exists(self._path) else None
+        except (CheckpointError, StoreError) as error:
             return error
 
     @contextmanager
@@ -149,7 +149,7 @@ class Worker:
             self._timing[part] += time.perf_counter() - started
 
 
-def _checked(saved: dict[str, Any], config: TrainConfig, path: Path) -> dict[str, Any]:
+def _checked(saved: dict[str, Any], config: TrainConfig, path: Place) -> dict[str, Any]:
     """What was saved, if it is of this config; only `epochs` may differ: a trial may be prolonged."""
     if saved.get("version") != _VERSION:
         raise CheckpointError(f"{path} has version {saved.get('version')}, but this program reads {_VERSION}")
@@ -162,10 +162,10 @@ def _checked(saved: dict[str, Any], config: TrainConfig, path: Path) -> dict[str
     return saved
 
 
-def load_best(path: Path) -> tuple[nn.Module, TrainConfig]:
+def load_best(path: Place) -> tuple[nn.Module, TrainConfig]:
     """The model with the best weights of a trial's checkpoint, on the CPU, and the config that trained it.
 
-    Raises CheckpointError or FileNotFoundError.
+    Raises CheckpointError, FileNotFoundError or StoreError.
     """
     saved = load_checkpoint(path)
     config = TrainConfig.model_validate(saved["config"])

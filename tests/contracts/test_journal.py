@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.errors import SweepError
+from orchestrator.errors import StoreFailed, SweepError
 from orchestrator.journal import Journal
 from trainables.storage import delete_file, join, list_files, read_bytes, write_bytes
 
@@ -211,6 +211,6 @@ def test_objects_are_merged_whatever_interrupts_it(s3_folder):
 
 def test_a_store_that_refuses_an_append_is_an_error_of_that_append(s3_folder):
     journal = Journal(s3_folder.replace("s3://tests/", "s3://no-such-bucket/"))
-    with pytest.raises(OSError, match="NO_SUCH_BUCKET"):
+    with pytest.raises(StoreFailed, match="NO_SUCH_BUCKET"):
         journal.append({"number": 0})
     assert os.environ["AWS_SECRET_ACCESS_KEY"] not in s3_folder

@@ -14,6 +14,7 @@ import ray
 import yaml
 
 from orchestrator.journal import Event, Journal
+from trainables.storage import Place, join
 
 ROOT = Path(__file__).parents[2]
 PATIENCE_S = 240
@@ -22,7 +23,7 @@ PATIENCE_S = 240
 class Driver:
     """`halving` on a run folder, on the session's Ray, as a process of its own."""
 
-    def __init__(self, folder: Path, *arguments: str, environment: dict[str, str] | None = None) -> None:
+    def __init__(self, folder: Place, *arguments: str, environment: dict[str, str] | None = None) -> None:
         self.folder = folder
         path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
         self.process = subprocess.Popen(
@@ -34,7 +35,7 @@ class Driver:
         )
 
     def events(self) -> list[Event]:
-        return list(Journal(self.folder / "journal").read())
+        return list(Journal(join(self.folder, "journal")).read())
 
     def wait_until(self, happened: Callable[[list[Event]], Any]) -> bool:
         """Looks at the journal until it is so, or until the driver has ended; whether it was so."""
@@ -62,13 +63,13 @@ def drive(ray_session, tmp_path, monkeypatch):
     monkeypatch.setenv("RAY_ADDRESS", ray.get_runtime_context().gcs_address)
     drivers: list[Driver] = []
 
-    def start(what: dict[str, Any] | Path) -> Driver:
-        if isinstance(what, Path):
+    def start(what: dict[str, Any] | Place) -> Driver:
+        if not isinstance(what, dict):
             drivers.append(Driver(what, "resume", str(what)))
         else:
             path = tmp_path / f"{what['name']}.yaml"
             path.write_text(yaml.safe_dump(what))
-            drivers.append(Driver(Path(what["storage"], what["name"]), "run", str(path)))
+            drivers.append(Driver(join(what["storage"], what["name"]), "run", str(path)))
         return drivers[-1]
 
     yield start

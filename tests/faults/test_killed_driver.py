@@ -8,7 +8,7 @@ import pytest
 
 from orchestrator import open_run
 from orchestrator.scheduling import Asha
-from orchestrator.sweep import load_sweep
+from trainables.storage import children, join
 
 pytestmark = pytest.mark.ray
 
@@ -41,16 +41,16 @@ def check_whole(run):
     assert (epochs.groupby("trial")["epoch"].max() == epochs.groupby("trial").size()).all()
     ends = Counter(event["trial"] for event in events if event["event"] == "end")
     assert set(ends.values()) == {1}
-    folders = {path.name for path in (run.folder / "checkpoints").iterdir()}
+    folders = set(children(join(run.folder, "checkpoints")))
     assert folders <= set(trials["trial"])
-    assert len(folders) <= load_sweep(run.folder / "sweep.yaml").keep_checkpoints
-    assert [path.name for path in run.folder.glob(".*")] == []
+    assert len(folders) <= run.sweep.keep_checkpoints
+    assert not any(name.startswith(".") for name in children(run.folder))
     replayed = run.record()
     asha = Asha(run.sweep, replayed)
     asha.replay(events)
     by_status = trials.groupby("status")["trial"].agg(set)
     assert by_status.get("stopped", set()) == asha.below - by_status.get("completed", set())
-    pd.testing.assert_frame_equal(pd.read_parquet(run.folder / "trials.parquet"), trials)
+    pd.testing.assert_frame_equal(pd.read_parquet(join(run.folder, "trials.parquet")), trials)
 
 
 def check_same(run, reference):
@@ -94,3 +94,21 @@ def test_a_second_process_on_the_same_run_is_refused(drive, sweep):
     second = drive(first.folder)
     assert second.finish() == 2
     assert "at work on" in second.output
+
+
+@pytest.mark.slow
+def test_in_a_store_a_killed_driver_keeps_the_run_for_a_minute_at_most(drive, sweep, s3_folder):
+    reference = drive(sweep("reference"))
+    assert reference.finish() == 0, reference.output
+    driver = drive(sweep("killed", storage=s3_folder))
+    assert driver.wait_until(last_is("epoch", 8))
+    driver.kill()
+    refused = drive(driver.folder)
+    assert refused.finish() == 2
+    assert "its lock ends in 60 s" in refused.output
+    while refused.process.returncode == 2:
+        refused = drive(driver.folder)
+        refused.finish()
+    assert refused.process.returncode == 0, refused.output
+    check_whole(open_run(driver.folder))
+    check_same(open_run(driver.folder), open_run(reference.folder))

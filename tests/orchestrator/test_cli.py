@@ -21,6 +21,10 @@ GOOD = {
 }
 
 
+# At port 9 nobody listens.
+NOBODY = "s3://bucket?endpoint_override=127.0.0.1:9&scheme=http&region=x"
+
+
 def halving(*arguments, folder: Path):
     """Runs the command in a folder; without RAY_ADDRESS it would start a Ray of its own."""
     return subprocess.run(
@@ -38,6 +42,11 @@ def halving(*arguments, folder: Path):
         ({"serach": 1}, "serach: unknown key; did you mean 'search'"),
         ({"train": {"data": {"name": "digit"}}}, "data.name must be one of digits, fashion_mnist, idx, but got"),
         ({"storage": "/proc/runs"}, "storage: /proc/runs/bad must be writable"),
+        ({"storage": "s4://bucket"}, "s4://bucket: must be a path or a URI that pyarrow.fs knows"),
+        (
+            {"storage": NOBODY},
+            "storage: s3://bucket/bad?endpoint_override=127.0.0.1:9&scheme=http&region=x: When",
+        ),
     ],
 )
 def test_what_the_user_can_mend_is_one_message_and_exit_code_2(tmp_path, change, message):

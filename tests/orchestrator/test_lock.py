@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.errors import SweepError
+from orchestrator.errors import LockLost, SweepError
 from orchestrator.lock import LOCK, RunLock
 from trainables.storage import delete_file, delete_tree, exists, join, list_files, modified, write_bytes
 
@@ -110,7 +110,7 @@ def test_an_owner_renews_its_lease_and_notices_its_loss(s3_folder):
         while modified(claims)[name] == first:
             lock.check()
         delete_file(join(claims, name))
-        with pytest.raises(SweepError, match=r"the lock .* is lost"):
+        with pytest.raises(LockLost, match=r"the lock .* is lost"):
             _check_for_ever(lock)
         assert list_files(claims) == []
 

@@ -40,7 +40,10 @@ BAD = [
     ),
     ({"space": "image_clasifier"}, "'image_clasifier'; did you mean 'image_classifier'"),
     ({"metric": "val_acc"}, "metric: must be one of .*'val_acc'; did you mean 'val_accuracy'"),
-    ({"storage": "s3://bucket/runs"}, "storage: must be a folder, one that all nodes see, and not an address"),
+    ({"storage": "s3:///runs"}, "storage: s3:///runs: must name a bucket, as in s3://bucket/folder"),
+    ({"storage": "s3:/bucket/runs"}, "storage: must have two slashes if it is a URI, but got 's3:/bucket/runs'"),
+    ({"storage": "s3://me:hidden@bucket"}, "storage: s3://…@bucket: must not hold a password; credentials come from"),
+    ({"storage": "s3://bucket?access_key=hidden"}, "storage: s3://bucket: must not hold 'access_key'; credentials"),
     ({"mode": "maximum"}, "mode:.*'maximum'; did you mean 'max'"),
     ({"train": {"optimizer": {"nam": "sgd"}}}, r"^sweep: train\.optimizer\.nam: unknown key; did you mean 'name'"),
     ({"train": {"epochs": "5"}}, "train.epochs: must be a whole number, but got '5'"),
@@ -144,7 +147,7 @@ def test_what_can_be_built_passes_the_check():
 def test_the_home_folder_is_written_out_and_other_places_are_as_given(monkeypatch):
     monkeypatch.setenv("HOME", "/home/somebody")
     assert make_sweep({**GOOD, "storage": "~/runs"}).folder == Path("/home/somebody/runs/x")
-    for storage in ("runs", "/data/runs"):
+    for storage in ("runs", "/data/runs", "s3://bucket/runs?region=x"):
         assert make_sweep({**GOOD, "storage": storage}).storage == storage
 
 
