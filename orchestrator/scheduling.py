@@ -67,7 +67,10 @@ class Asha(AsyncHyperBandScheduler):
     def on_trial_result(self, tune_controller: Any, trial: RayTrial, result: dict[str, Any]) -> str:
         """The trial's next step, CONTINUE or STOP; raises what `hear` does."""
         # Ray flattens dicts of a result but leaves lists alone.
-        go_on = all(self.hear(trial.config["trial"], report) for report in result["report"])
+        reports: list[dict[str, Any]] = result["report"]
+        go_on = all(self.hear(trial.config["trial"], report) for report in reports)
+        # Ray keeps every trial's last result, and writes them all into a snapshot at the end, which nobody reads.
+        reports.clear()
         return str(TrialScheduler.CONTINUE if go_on else TrialScheduler.STOP)
 
     def hear(self, name: str, report: dict[str, Any]) -> bool:
