@@ -52,6 +52,10 @@ class Run:
         """The `count` best trials, best first."""
         return analysis.best(self.trials(), self.sweep.metric, self.sweep.mode, count)
 
+    def configs(self) -> pd.DataFrame:
+        """A row a configuration, over its repeats; see `orchestrator.analysis.configurations`."""
+        return analysis.configurations(self.trials(), self.sweep.metric, self.sweep.mode)
+
 
 def open_run(path: str | Path) -> Run:
     """The run in a folder.

@@ -22,10 +22,11 @@ from orchestrator.record import Record, Trial
 from orchestrator.retention import Retention
 from orchestrator.run_folder import Run, check_new, make_folder, open_run, write_sweep
 from orchestrator.scheduling import Asha
-from orchestrator.searchers import make_searcher
+from orchestrator.searchers import Observation, make_searcher
 from orchestrator.signals import Halt, StopRequest
 from orchestrator.sweep import Sweep, WorkerConfig, changed
 from orchestrator.tables import write_tables
+from orchestrator.warm_start import earlier_observations
 from trainables import load_data
 
 
@@ -41,6 +42,7 @@ def run(sweep: Sweep, *, replace: bool = False, quiet: bool = False) -> Run:
         Interrupted, DiskFull: the run has ended before its end; `resume` goes on with it.
     """
     _check(sweep)
+    earlier_observations(sweep.search.warm_start, sweep)
     check_new(sweep, replace)
     with connected():
         slots(sweep.workers)
@@ -91,8 +93,11 @@ def _work(sweep: Sweep, folder: Path, quiet: bool) -> Run:
 def _search_and_compress(sweep: Sweep, record: Record, events: list[Event], folder: Path, quiet: bool) -> None:
     """Brings record, rungs and folder to where the events end, and goes on from there."""
     record.replay(events)
+    earlier = _learned(sweep, record, quiet)
     concurrent = int(min(slots(sweep.workers), sweep.concurrent or math.inf))
     record.begin_session(concurrent)
+    for place, observations in earlier.items():
+        record.learn(place, observations)
     asha, retention = Asha(sweep, record), Retention(record, folder, sweep.keep_checkpoints)
     asha.replay(events)
     events.clear()
@@ -104,6 +109,13 @@ def _search_and_compress(sweep: Sweep, record: Record, events: list[Event], fold
             compress_best(sweep, record, folder, request)
 
 
+def _learned(sweep: Sweep, record: Record, quiet: bool) -> dict[str, list[Observation]]:
+    """What the earlier runs have shown that the record has not learned from yet, by their place."""
+    new = [place for place in sweep.search.warm_start if place not in record.prior]
+    tell = (lambda line: None) if quiet else print
+    return {place: earlier_observations([place], sweep, tell) for place in new}
+
+
 def _search(sweep: Sweep, record: Record, folder: Path, asha: Asha, request: StopRequest, concurrent: int) -> None:
     """Runs trials until there are no more or the user asks to stop; all of it is in the record."""
 
@@ -111,7 +123,7 @@ def _search(sweep: Sweep, record: Record, folder: Path, asha: Asha, request: Sto
         return {
             "trial": trial.id,
             "start": {
-                "config": sweep.train_config(trial.config).model_dump(mode="json"),
+                "config": sweep.train_config(trial.config, trial.repeat).model_dump(mode="json"),
                 "folder": str((folder / "checkpoints" / trial.id).resolve()),
                 "known_epochs": len(trial.epochs),
                 "save_at": asha.rungs(),
@@ -120,7 +132,14 @@ def _search(sweep: Sweep, record: Record, folder: Path, asha: Asha, request: Sto
             "hang_after": sweep.faults.hang_after,
         }
 
-    searcher = make_searcher(sweep.search.name, sweep.space, sweep.seed)
+    searcher = make_searcher(
+        sweep.search.name,
+        sweep.space,
+        sweep.seed,
+        rungs=sorted({*asha.rungs(), sweep.epochs}),
+        per_second=sweep.search.per_second,
+        start=sweep.search.start,
+    )
     ray_folder = Path(tempfile.gettempdir(), "ray")
     ray_folder.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(dir=ray_folder, prefix="halving-") as scratch:
@@ -128,7 +147,7 @@ def _search(sweep: Sweep, record: Record, folder: Path, asha: Asha, request: Sto
         tune.run(
             TorchTrial,
             name="tune",
-            search_alg=RaySearcher(searcher, record, sweep.search.trials, job),
+            search_alg=RaySearcher(searcher, record, sweep.search, job),
             scheduler=asha,
             num_samples=-1,
             max_concurrent_trials=concurrent,
@@ -163,4 +182,4 @@ def _bundles(workers: WorkerConfig) -> tune.PlacementGroupFactory:
 def _check(sweep: Sweep) -> None:
     """Raises SweepError or DataError before anything is started."""
     sweep.check()
-    load_data(sweep.train_config(sweep.space.from_unit([0.5] * len(sweep.space))).data)
+    load_data(sweep.train_config(next(sweep.space.corners())).data)
