@@ -16,6 +16,21 @@ def best(trials: pd.DataFrame, metric: str, mode: str, count: int = 1) -> pd.Dat
     return scored.sort_values(metric, ascending=mode == "min", kind="stable").head(count)
 
 
+def configurations(trials: pd.DataFrame, metric: str, mode: str) -> pd.DataFrame:
+    """A row a configuration, the best mean first: `mean`, `std` (NaN of one) and `repeats` over its completed trials.
+
+    Trials that were stopped or failed do not count: they say nothing of the full budget. `trial` is the first counted.
+    """
+    names = [name for name in trials if str(name).startswith("config.")]
+    completed = trials[(trials["status"] == "completed") & trials[metric].notna()]
+    groups = completed.groupby(names, dropna=False, sort=False)
+    table = groups.agg(
+        trial=("trial", "first"), mean=(metric, "mean"), std=(metric, "std"), repeats=(metric, "count")
+    ).reset_index()
+    table = table[["trial", "mean", "std", "repeats", *names]]
+    return table.sort_values("mean", ascending=mode == "min", kind="stable", ignore_index=True)
+
+
 def savings(trials: pd.DataFrame, max_epochs: int) -> pd.Series:
     """What early stopping saved: trials stopped, epochs trained, epochs that the stopped trials did not train.
 

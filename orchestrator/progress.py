@@ -55,7 +55,7 @@ class Progress:
         best = next(iter(record.best()), None)
         known = {
             "limit": record.limit,
-            "trials": f"{len(trials)}/{sweep.search.trials or sweep.space.size or '?'}",
+            "trials": f"{len(trials)}/{sweep.most_trials or '?'}",
             **{status: str(counts[status]) for status in ("running", "completed", "stopped", "failed")},
             "faults": str(sum(len(trial.faults) for trial in trials)),
             f"best {sweep.metric}": f"{record.sign * best.loss:.4f} (trial {best.id})" if best else "-",
@@ -87,7 +87,7 @@ class Progress:
 
     def _left(self, trials: list[Trial]) -> str:
         """From the pace so far; unknown before the first trial is over and where the space has no end."""
-        total = self._sweep.search.trials or self._sweep.space.size
+        total = self._sweep.most_trials
         over = sum(trial.is_over for trial in trials)
         if over < 3 or not total or over >= total:
             return ""

@@ -10,23 +10,24 @@ from ray.tune.search import Searcher as TuneSearcher
 
 from orchestrator.record import Record, Trial
 from orchestrator.searchers import Searcher
+from orchestrator.sections import SearchConfig
 
 
 class RaySearcher(TuneSearcher):
-    """Hands out trials: first those that wait for an attempt, then new ones.
+    """Hands out trials: first those that wait for an attempt, then repeats of what completed, then new ones.
 
     A trial of Ray's is one attempt at a trial of ours. Results reach the record by the scheduler: none are kept here.
 
     Args:
-        limit: trials in all; None goes on until the space is exhausted.
+        settings: `trials` in all, where None goes on until the space is exhausted, and `repeats` of a configuration.
         job: what a trial's process needs to know of a trial, as plain data.
     """
 
     def __init__(
-        self, searcher: Searcher, record: Record, limit: int | None, job: Callable[[Trial], dict[str, Any]]
+        self, searcher: Searcher, record: Record, settings: SearchConfig, job: Callable[[Trial], dict[str, Any]]
     ) -> None:
         super().__init__()
-        self._searcher, self._record, self._limit, self._job = searcher, record, limit, job
+        self._searcher, self._record, self._settings, self._job = searcher, record, settings, job
         self._attempts: dict[str, str] = {}
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:  # type: ignore[override]
@@ -46,8 +47,11 @@ class RaySearcher(TuneSearcher):
         return next((trial for trial in self._record.open.values() if trial.id not in under_way), None)
 
     def _propose(self) -> Trial | None:
-        if self._limit is not None and len(self._record.trials) >= self._limit:
+        limit = self._settings.trials
+        if limit is not None and len(self._record.trials) >= limit:
             return None
+        if last := self._record.to_repeat(self._settings.repeats):
+            return self._record.propose(last.config, repeat=last.repeat + 1)
         started = time.perf_counter()
         config = self._searcher.suggest(self._record.observations(), self._record.pending())
         return None if config is None else self._record.propose(config, time.perf_counter() - started)

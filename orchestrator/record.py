@@ -8,12 +8,14 @@ import os
 import socket
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from orchestrator.errors import DiskFull, SweepError
 from orchestrator.journal import Event, Journal
+from orchestrator.repeats import average
 from orchestrator.searchers import Observation
+from orchestrator.searchers.base import Key, key
 from orchestrator.signals import Halt
 from search_spaces import Config
 
@@ -22,10 +24,11 @@ Status = Literal["pending", "running", "completed", "stopped", "failed"]
 
 @dataclass
 class Trial:
-    """One configuration and what became of it.
+    """One configuration, with one seed, and what became of it.
 
     Attributes:
         id: four digits or more, in the order of proposal.
+        repeat: how many trials of this configuration, with other seeds, were proposed before it.
         status: `completed` trained all its epochs or stopped by its own patience; `stopped` was ended by ASHA, a limit.
         epochs: the metrics of every epoch, in order.
         faults: what went wrong in attempts that were tried again.
@@ -37,6 +40,7 @@ class Trial:
     id: str
     config: Config
     proposed: float
+    repeat: int = 0
     status: Status = "pending"
     epochs: list[dict[str, Any]] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
@@ -71,6 +75,7 @@ class Record:
 
     Attributes:
         open: the trials that are not over, in the order of proposal.
+        prior: what was learned from earlier runs, by their place.
         limit: why no further trial is started and none goes on; empty while the search may go on.
         elapsed: seconds of all sessions together, from each one's first event to its last.
         searching: of these, the seconds of the search, times the trials that could run side by side: the workers' time.
@@ -84,13 +89,16 @@ class Record:
         self.trials: dict[str, Trial] = {}
         self.open: dict[str, Trial] = {}
         self.models: dict[str, dict[str, Any]] = {}
+        self.prior: dict[str, list[Observation]] = {}
         self.limit = ""
         self.elapsed = self.searching = self.proposing = 0.0
         self._slots = 1
         self._last_time = math.nan
         self._journal, self._clock = journal, clock
         self._ended: list[Trial] = []
-        self._observations: list[Observation] = []
+        self._by_config: dict[Key, list[Trial]] = {}
+        self._observations: dict[Key, Observation] = {}
+        self._repeatable: dict[Key, Trial] = {}
         self._listeners: list[Callable[[Event], None]] = []
 
     def listen(self, listener: Callable[[Event], None]) -> None:
@@ -112,10 +120,15 @@ class Record:
         """
         self._append({"event": "session", "host": socket.gethostname(), "pid": os.getpid(), "slots": slots})
 
-    def propose(self, config: Config, seconds: float = 0.0) -> Trial:
+    def learn(self, place: str, observations: Iterable[Observation]) -> None:
+        """Adds what an earlier run has shown: the search is to go on alike when that run is no longer there."""
+        self._append({"event": "prior", "place": place, "observations": [asdict(shown) for shown in observations]})
+
+    def propose(self, config: Config, seconds: float = 0.0, repeat: int = 0) -> Trial:
         """Adds a trial; `seconds` is what it took to find its configuration."""
         trial = f"{len(self.trials) + 1:04d}"
-        self._append({"event": "propose", "trial": trial, "config": config, "seconds": seconds})
+        event = {"event": "propose", "trial": trial, "config": config, "seconds": seconds, "repeat": repeat}
+        self._append(event)
         return self.trials[trial]
 
     def start(self, trial: str) -> None:
@@ -147,17 +160,30 @@ class Record:
         return self._ended
 
     def observations(self) -> list[Observation]:
-        """What searchers learn from: the trials that are over, as they ended, then those that run and have reported."""
-        return [*self._observations, *(self._observation(trial) for trial in self.open.values() if trial.epochs)]
+        """What searchers learn from, one of each configuration.
+
+        Those of earlier runs, then the configurations with a trial that is over, in the order of their first ends, then
+        those that run and have reported. A further repeat counts once it is over.
+        """
+        running = [self._observation(trial) for trial in self._first_repeats() if trial.epochs]
+        prior = [shown for place in self.prior.values() for shown in place]
+        return [*prior, *self._observations.values(), *running]
 
     def pending(self) -> list[Config]:
-        """The configurations proposed and not over."""
-        return [trial.config for trial in self.open.values()]
+        """The configurations proposed of which no trial is over."""
+        return [trial.config for trial in self._first_repeats()]
+
+    def to_repeat(self, repeats: int) -> Trial | None:
+        """A trial that completed, the last of its configuration, if that has fewer than `repeats`; the first such."""
+        return next((trial for trial in self._repeatable.values() if trial.repeat + 1 < repeats), None)
 
     def best(self, count: int = 1) -> list[Trial]:
         """The trials with the lowest losses, best first, the earlier of equals first."""
         scored = (trial for trial in self.trials.values() if not math.isnan(trial.loss))
         return heapq.nsmallest(count, scored, key=lambda trial: trial.loss)
+
+    def _first_repeats(self) -> list[Trial]:
+        return [trial for trial in self.open.values() if not trial.repeat]
 
     def _observation(self, trial: Trial) -> Observation:
         curve = tuple(self.sign * float(epoch[self.metric]) for epoch in trial.epochs)
@@ -185,9 +211,15 @@ class Record:
         for trial in self.open.values():
             trial.status = "pending"
 
+    def _on_prior(self, event: Event) -> None:
+        self.prior[event["place"]] = [
+            Observation(**{**shown, "curve": tuple(shown["curve"])}) for shown in event["observations"]
+        ]
+
     def _on_propose(self, event: Event) -> None:
-        trial = Trial(event["trial"], event["config"], event["time"])
+        trial = Trial(event["trial"], event["config"], event["time"], event.get("repeat", 0))
         self.trials[trial.id] = self.open[trial.id] = trial
+        self._repeatable.pop(key(trial.config), None)
         self.proposing += event["seconds"]
 
     def _on_start(self, event: Event) -> None:
@@ -215,7 +247,13 @@ class Record:
         if trial.status == "failed":
             trial.loss = math.nan
         self._ended.append(trial)
-        self._observations.append(self._observation(trial))
+        config = key(trial.config)
+        repeats = self._by_config.setdefault(config, [])
+        repeats.append(trial)
+        shown = [self._observation(one) for one in repeats]
+        self._observations[config] = average(shown, stopped=trial.status == "stopped")
+        if trial.status == "completed":
+            self._repeatable[config] = trial
 
     def _on_limit(self, event: Event) -> None:
         self.limit = event["reason"]

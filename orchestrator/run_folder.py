@@ -54,6 +54,10 @@ class Run:
         """The `count` best trials, best first."""
         return analysis.best(self.trials(), self.sweep.metric, self.sweep.mode, count)
 
+    def configs(self) -> pd.DataFrame:
+        """A row a configuration, over its repeats; see `orchestrator.analysis.configurations`."""
+        return analysis.configurations(self.trials(), self.sweep.metric, self.sweep.mode)
+
 
 def open_run(path: Place) -> Run:
     """The run in a folder, or at a URI.

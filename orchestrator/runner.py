@@ -23,10 +23,11 @@ from orchestrator.record import Record, Trial
 from orchestrator.retention import Retention
 from orchestrator.run_folder import Run, check_new, make_folder, open_run, write_sweep
 from orchestrator.scheduling import Asha
-from orchestrator.searchers import make_searcher
+from orchestrator.searchers import Observation, make_searcher
 from orchestrator.signals import Halt, StopRequest
 from orchestrator.sweep import Sweep, WorkerConfig, changed
 from orchestrator.tables import write_tables
+from orchestrator.warm_start import earlier_observations
 from trainables import load_data
 from trainables.storage import Place, absolute, join
 
@@ -44,6 +45,7 @@ def run(sweep: Sweep, *, replace: bool = False, quiet: bool = False) -> Run:
         Interrupted, Unfinished: the run has ended before its end; `resume` goes on with it.
     """
     _check(sweep)
+    earlier_observations(sweep.search.warm_start, sweep)
     check_new(sweep, replace)
     with connected():
         slots(sweep.workers)
@@ -98,8 +100,11 @@ def _work(sweep: Sweep, folder: Place, lock: RunLock, quiet: bool) -> Run:
 def _search_and_compress(sweep: Sweep, record: Record, events: list[Event], folder: Place, quiet: bool) -> None:
     """Brings record, rungs and folder to where the events end, and goes on from there."""
     record.replay(events)
+    earlier = _learned(sweep, record, quiet)
     concurrent = int(min(slots(sweep.workers), sweep.concurrent or math.inf))
     record.begin_session(concurrent)
+    for place, observations in earlier.items():
+        record.learn(place, observations)
     asha, retention = Asha(sweep, record), Retention(record, folder, sweep.keep_checkpoints)
     asha.replay(events)
     events.clear()
@@ -111,6 +116,13 @@ def _search_and_compress(sweep: Sweep, record: Record, events: list[Event], fold
             compress_best(sweep, record, folder, request)
 
 
+def _learned(sweep: Sweep, record: Record, quiet: bool) -> dict[str, list[Observation]]:
+    """What the earlier runs have shown that the record has not learned from yet, by their place."""
+    new = [place for place in sweep.search.warm_start if place not in record.prior]
+    tell = (lambda line: None) if quiet else print
+    return {place: earlier_observations([place], sweep, tell) for place in new}
+
+
 def _search(sweep: Sweep, record: Record, folder: Place, asha: Asha, request: StopRequest, concurrent: int) -> None:
     """Runs trials until there are no more or the user asks to stop; all of it is in the record."""
 
@@ -118,7 +130,7 @@ def _search(sweep: Sweep, record: Record, folder: Place, asha: Asha, request: St
         return {
             "trial": trial.id,
             "start": {
-                "config": sweep.train_config(trial.config).model_dump(mode="json"),
+                "config": sweep.train_config(trial.config, trial.repeat).model_dump(mode="json"),
                 "folder": str(absolute(join(folder, "checkpoints", trial.id))),
                 "known_epochs": len(trial.epochs),
                 "save_at": asha.rungs(),
@@ -127,7 +139,14 @@ def _search(sweep: Sweep, record: Record, folder: Place, asha: Asha, request: St
             "hang_after": sweep.faults.hang_after,
         }
 
-    searcher = make_searcher(sweep.search.name, sweep.space, sweep.seed)
+    searcher = make_searcher(
+        sweep.search.name,
+        sweep.space,
+        sweep.seed,
+        rungs=sorted({*asha.rungs(), sweep.epochs}),
+        per_second=sweep.search.per_second,
+        start=sweep.search.start,
+    )
     ray_folder = Path(tempfile.gettempdir(), "ray")
     ray_folder.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(dir=ray_folder, prefix="halving-") as scratch:
@@ -135,7 +154,7 @@ def _search(sweep: Sweep, record: Record, folder: Place, asha: Asha, request: St
         tune.run(
             TorchTrial,
             name="tune",
-            search_alg=RaySearcher(searcher, record, sweep.search.trials, job),
+            search_alg=RaySearcher(searcher, record, sweep.search, job),
             scheduler=asha,
             num_samples=-1,
             max_concurrent_trials=concurrent,
@@ -170,4 +189,4 @@ def _bundles(workers: WorkerConfig) -> tune.PlacementGroupFactory:
 def _check(sweep: Sweep) -> None:
     """Raises SweepError or DataError before anything is started."""
     sweep.check()
-    load_data(sweep.train_config(sweep.space.from_unit([0.5] * len(sweep.space))).data)
+    load_data(sweep.train_config(next(sweep.space.corners())).data)

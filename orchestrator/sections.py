@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
+from pathlib import Path
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from trainables.config import Count
+from trainables.config import Count, expand_home
 
 
 class Section(BaseModel):
@@ -21,11 +22,25 @@ class SearchConfig(Section):
 
     Attributes:
         name: `bayes`, `random` or `grid`.
-        trials: how many at most; None, for a finite space only, means all of it.
+        trials: how many at most, repeats included; None, for a finite space only, means all of it.
+        start: configurations to try first, in order.
+        warm_start: earlier runs' folders or `trials.parquet` files, from whose trials the search learns.
+        per_second: look for the most improvement per second of training.
+        repeats: seeds with which a configuration is trained, if it completes each time; searchers see their mean.
     """
 
     name: Literal["bayes", "random", "grid"] = "bayes"
     trials: Count | None = None
+    start: list[dict[str, Any]] = Field(default_factory=list)
+    warm_start: list[str] = Field(default_factory=list)
+    per_second: bool = False
+    repeats: int = Field(default=1, ge=1, le=1000)
+
+    @field_validator("warm_start")
+    @classmethod
+    def _absolute(cls, places: list[str]) -> list[str]:
+        """A run is resumed from wherever."""
+        return [str(Path(expand_home(place)).absolute()) for place in places]
 
 
 class AshaConfig(Section):

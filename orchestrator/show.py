@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from orchestrator import regret
-from orchestrator.analysis import beside_parents, efficiency, savings
+from orchestrator.analysis import beside_parents, configurations, efficiency, savings
 from orchestrator.analysis import best as best_trials
 from orchestrator.curves import Curves
 from orchestrator.record import Record
@@ -32,6 +32,9 @@ def show(run: Run, *, count: int = 10) -> None:
     if not best.empty:
         columns = ["trial", "status", *dict.fromkeys([sweep.metric, "val_accuracy"]), "best_epoch", "epochs", "seconds"]
         console.print(_table(f"best of {len(trials)} trials by {sweep.metric}", best[columns]))
+        if sweep.search.repeats > 1:
+            means = configurations(trials, sweep.metric, sweep.mode).head(count)
+            console.print(_table(f"mean {sweep.metric} over seeds", means[["trial", "mean", "std", "repeats"]]))
         console.print(_table(f"configuration of trial {best['trial'].iloc[0]}", _configuration(best.iloc[0])))
     if not trials.empty:
         _print_search(console, sweep, record, trials)

@@ -22,7 +22,7 @@ from orchestrator.ray_searcher import RaySearcher
 from orchestrator.record import Record, Trial
 from orchestrator.scheduling import Asha
 from orchestrator.searchers import SEARCHERS, Searcher, make_searcher
-from orchestrator.sections import AshaConfig, FaultConfig, LimitConfig, Section
+from orchestrator.sections import AshaConfig, FaultConfig, LimitConfig, SearchConfig, Section
 from search_spaces import nearest
 from trainables.config import Count, Seed
 
@@ -115,7 +115,7 @@ class _Run:
         self._record = Record(curves.metric, curves.sign, clock=lambda: self._now)
         self._record.begin_session(simulation.workers)
         self._asha = Asha(simulation, self._record)
-        self._source = RaySearcher(searcher, self._record, simulation.trials, lambda trial: {"trial": trial.id})
+        self._source = RaySearcher(searcher, self._record, SearchConfig(trials=simulation.trials), _job)
         self._idle = deque([0.0] * simulation.workers)
         self._attempts = count()
         self._events: list[tuple[float, int, Callable[[], None]]] = []
@@ -183,3 +183,7 @@ class _Run:
             "node": "",
             "finished": complete or epoch >= self._simulation.epochs,
         }
+
+
+def _job(trial: Trial) -> dict[str, Any]:
+    return {"trial": trial.id}

@@ -21,6 +21,7 @@ from pydantic import (
 
 from orchestrator.errors import SweepError
 from orchestrator.explain import explain
+from orchestrator.searchers.start import complete
 from orchestrator.sections import AshaConfig, FaultConfig, LimitConfig, SearchConfig, Section, WorkerConfig
 from search_spaces import Config, Space, SpaceError, load_space, nearest, read_yaml, shorten, to_yaml
 from trainables import ModelError, TrainConfig, check_model, metric_names
@@ -116,16 +117,30 @@ class Sweep(Section):
     @cached_property
     def epochs(self) -> int:
         """The most epochs that a trial may train."""
-        return max(self.train_config(config).epochs for config in self.space.corners())
+        shared = self.train_config({}).epochs
+        return int(max(config.get("epochs", shared) for config in self.space.corners()))
+
+    @property
+    def most_trials(self) -> int | None:
+        """How many trials there may be; None where the space has no end."""
+        size = self.space.size
+        return self.search.trials or (size and size * self.search.repeats)
 
     def check(self) -> None:
-        """Looks at the models that the space can ask for, and imports the user's; `run` and `resume` do it first.
+        """Imports the user's constraints and models, and looks at what the space can ask for; `run` and `resume` do it
+        first.
 
-        Apart from what a `Sweep` must always hold to, so that a run can be read without the code of its models.
+        Apart from what a `Sweep` must always hold to, so that a run can be read without the user's code.
 
         Raises:
-            SweepError: one of them cannot be found or does not take its arguments.
+            SweepError: a constraint or model cannot be found, or what the constraints allow breaks a rule, or a model
+                does not take its arguments.
         """
+        try:
+            self.space.check()
+            self._check_configurations()
+        except ValueError as error:
+            raise SweepError(f"space.{error}" if isinstance(error, SpaceError) else str(error)) from None
         for config in self.space.corners():
             try:
                 check_model(self.train_config(config).model)
@@ -133,13 +148,13 @@ class Sweep(Section):
                 where = _place(config, error.key).removesuffix(error.key)
                 raise SweepError(f"{where}{error}") from None
 
-    def train_config(self, config: Config) -> TrainConfig:
+    def train_config(self, config: Config, repeat: int = 0) -> TrainConfig:
         """The complete training configuration of a trial.
 
         What the author leaves open follows from the sweep: the seeds, and that the weights kept are those of the epoch
-        with the best value of the sweep's metric.
+        with the best value of the sweep's metric. A repeat, counted from 0, has a training seed of its own.
         """
-        defaults: dict[str, Any] = {"seed": self.seed, "data.seed": self.seed}
+        defaults: dict[str, Any] = {"seed": self.seed + repeat, "data.seed": self.seed}
         if self.metric in ("val_loss", "val_accuracy"):
             defaults["stopping.metric"] = self.metric
         unset = {key: value for key, value in defaults.items() if not self._sets(key)}
@@ -160,21 +175,46 @@ class Sweep(Section):
             raise ValueError(f"metric: must be one of {', '.join(metric_names())}, but got {self.metric!r};{hint}")
         if self.search.trials is None and (self.search.name != "grid"):
             raise ValueError("search.trials: must be a number unless search.name is 'grid', but got None")
-        if self.search.name == "grid":
-            self._check_grid()
+        self._check_search()
         if self.compress and self.compress.best > self.keep_checkpoints:
             raise ValueError(
                 f"compress.best: may be up to keep_checkpoints, {self.keep_checkpoints}, but got {self.compress.best}"
             )
-        self._check_training()
-        self._check_asha()
+        self._check_space()
         return self
 
-    def _check_grid(self) -> None:
+    def _check_search(self) -> None:
+        search = self.search
+        for key in ("warm_start", "per_second"):
+            if getattr(search, key) and search.name != "bayes":
+                got = shorten(getattr(search, key))
+                raise ValueError(f"search.{key}: must be left out unless search.name is 'bayes', but got {got}")
+        if search.repeats > 1 and (self._sets("seed") or "seed" in self.space.parameters):
+            where = "train.seed" if self._sets("seed") else "space.parameters.seed"
+            raise ValueError(f"search.repeats: must be 1 where {where} gives the seed, but got {search.repeats}")
+        if self.seed + search.repeats > 2**32:
+            raise ValueError(f"seed: must be at most 2**32 - search.repeats, but got {self.seed}")
+
+    def _check_space(self) -> None:
+        """Whatever can be said of the space and its configurations without importing the user's functions."""
         try:
-            self.space.grid()
+            self.space.to_dict()  # refuses functions that resuming could not find again
+            if self.search.name == "grid":
+                self.space.grid()
+            if self.space.is_loaded:
+                self._check_configurations()
         except SpaceError as error:
             raise error.within("space") from None
+
+    def _check_configurations(self) -> None:
+        """What may be tried, first or at all, can be trained."""
+        self._check_training()
+        self._check_asha()
+        for number, config in enumerate(self.search.start):
+            try:
+                complete(self.space, config)
+            except SpaceError as error:
+                raise ValueError(str(error.within(f"search.start.{number}"))) from None
 
     def _check_training(self) -> None:
         least = 2 * self.workers.count  # BatchNorm wants two images of each worker
@@ -215,13 +255,28 @@ def make_sweep(values: Mapping[str, Any], where: str = "sweep") -> Sweep:
 
 
 def load_sweep(path: Place) -> Sweep:
-    """Reads a sweep from YAML. A relative `space` file is looked up beside the sweep's file first."""
-    values = load_changes(path)
-    space, local = values.get("space"), local_path(path)
-    with suppress(OSError, ValueError):  # no name that a file could have
-        if local and isinstance(space, str) and (local.parent / space).is_file():
-            values["space"] = str(local.parent / space)
+    """Reads a sweep from YAML. Relative paths in `space` and `search.warm_start` are looked up beside it first."""
+    values, local = load_changes(path), local_path(path)
+    if local is not None:
+        values |= _beside(local.parent, values)
     return make_sweep(values, str(path))
+
+
+def _beside(folder: Path, values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of a sweep that name what is in the folder, with its path."""
+
+    def found(name: Any) -> Any:
+        with suppress(OSError, ValueError):  # no name that a file could have
+            if isinstance(name, str) and name and (folder / name).exists():
+                return str(folder / name)
+        return name
+
+    search, changed = values.get("search"), {}
+    if "space" in values:
+        changed["space"] = found(values["space"])
+    if isinstance(search, Mapping) and isinstance(places := search.get("warm_start"), list):
+        changed["search"] = {**search, "warm_start": [found(place) for place in places]}
+    return changed
 
 
 def load_changes(path: Place) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from trainables.storage import Place, join, write_bytes
 
 TRIALS = (
     "trial",
+    "repeat",
     "status",
     *metric_names(),
     "best_epoch",
@@ -37,9 +38,9 @@ TRIALS = (
 def trials_table(record: Record) -> pd.DataFrame:
     """A row a trial, in the order of proposal.
 
-    Columns: trial, status, the metrics of its best epoch, best_epoch, epochs, seconds (of training), node,
-    faults (attempts that were tried again), error, proposed, started, ended (UTC), checkpoint, and `config.*`,
-    empty where a condition switched a parameter off.
+    Columns: trial, repeat (of its configuration, from 0), status, the metrics of its best epoch, best_epoch, epochs,
+    seconds (of training), node, faults (attempts that were tried again), error, proposed, started, ended (UTC),
+    checkpoint, and `config.*`, empty where a condition switched a parameter off.
     """
     return _frame([_trial_row(record, trial) for trial in record.trials.values()], TRIALS)
 
@@ -68,6 +69,7 @@ def _trial_row(record: Record, trial: Trial) -> dict[str, Any]:
     best = trial.best_epoch(record.metric, record.sign) or {}
     return {
         "trial": trial.id,
+        "repeat": trial.repeat,
         "status": trial.status,
         **{name: best.get(name, math.nan) for name in metric_names()},
         "best_epoch": best.get("epoch", 0),

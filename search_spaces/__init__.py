@@ -1,5 +1,6 @@
 """What may vary: the domains of hyperparameters and the spaces they make up."""
 
+from search_spaces.constraints import Constraint
 from search_spaces.domains import (
     Choice,
     Constant,
@@ -21,6 +22,7 @@ __all__ = [
     "Choice",
     "Config",
     "Constant",
+    "Constraint",
     "Domain",
     "Grid",
     "Int",

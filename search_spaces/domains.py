@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from search_spaces.errors import SpaceError, shorten
+from search_spaces.expression import same
 
 Scalar = str | int | float | bool | None
 LARGEST_INT = 2**40  # beyond it a float64 in [0, 1] no longer tells neighbouring integers apart
@@ -61,7 +62,7 @@ class _Listed(Domain):
         return len(self.values())
 
     def contains(self, value: object) -> bool:
-        return any(_same(value, known) for known in self.values())
+        return any(same(value, known) for known in self.values())
 
     def to_unit(self, value: Scalar) -> float:
         return (self._index(value) + 0.5) / self.size
@@ -73,7 +74,7 @@ class _Listed(Domain):
         return list(self.values())
 
     def _index(self, value: Scalar) -> int:
-        return next(i for i, known in enumerate(self.values()) if _same(value, known))
+        return next(i for i, known in enumerate(self.values()) if same(value, known))
 
 
 @dataclass(frozen=True)
@@ -274,14 +275,9 @@ class When:
     def holds(self, config: Mapping[str, Scalar]) -> bool:
         """Whether the active values in `config` fulfil every condition."""
         return all(
-            name in config and any(_same(config[name], value) for value in values)
+            name in config and any(same(config[name], value) for value in values)
             for name, values in self.conditions.items()
         )
-
-
-def _same(a: object, b: object) -> bool:
-    """Equality under which 1 is 1.0, as in JSON, but not True."""
-    return a == b and isinstance(a, bool) == isinstance(b, bool)
 
 
 def _clip(u: float) -> float:

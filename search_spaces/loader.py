@@ -24,6 +24,7 @@ from search_spaces.yaml_file import read_yaml
 RANGES: dict[str, type[Int | LogInt | Uniform | LogUniform]] = {c.form: c for c in (Int, LogInt, Uniform, LogUniform)}
 LISTS: dict[str, type[Choice | Grid | Constant]] = {c.form: c for c in (Choice, Grid, Constant)}
 FORMS = (*LISTS, *RANGES)
+KEYS = ("parameters", "constraints", "description")
 
 
 def load_space(source: str | Path | Mapping[str, Any]) -> Space:
@@ -59,12 +60,13 @@ def _space(form: Any) -> Space:
     if not isinstance(form, Mapping):
         raise SpaceError.at("", "must map `parameters` to the parameters", form)
     for key in form:
-        if key not in ("parameters", "description"):
-            raise SpaceError.at("", "must hold only `parameters` and `description`", key, among=["parameters"])
+        if key not in KEYS:
+            raise SpaceError.at("", "must hold only `parameters`, `constraints` and `description`", key, among=KEYS)
     parameters = form.get("parameters")
     if not isinstance(parameters, Mapping):
         raise SpaceError.at("parameters", "must map names to domains", parameters)
-    return Space({name: _parameter(spec, f"parameters.{name}") for name, spec in parameters.items()})
+    made = {name: _parameter(spec, f"parameters.{name}") for name, spec in parameters.items()}
+    return Space(made, form.get("constraints", ()))
 
 
 def _parameter(spec: Any, where: str) -> Parameter | Scalar:

@@ -1,32 +1,47 @@
-"""A search space: named parameters in order, some of which depend on the values of earlier ones."""
+"""A search space: named parameters in order, some of which depend on earlier ones, and rules between them."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import pairwise, product
+from itertools import islice, pairwise, product
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from search_spaces.constraints import Constraint, Predicate
 from search_spaces.domains import Choice, Constant, Domain, Scalar, When
 from search_spaces.errors import SpaceError
 
 Config = dict[str, Any]  # flat, with dotted keys: {"optimizer.lr": 0.01}
 Parameter = Domain | When
 INACTIVE = 0.5  # the coordinate of a parameter that is switched off
+COUNTED = 20_000  # of at most so many configurations those are counted that the constraints allow
+FEW = 100  # draws without an allowed configuration after which a space that is counted is drawn from as counted
+TRIED = 10_000  # draws without an allowed configuration after which a space counts as empty
+PATIENCE = 1_000_000  # draws for one allowed configuration of a space that is not empty
+EVALUATED = 100  # allowed configurations that show whether constraints can be evaluated at all
+REDRAWN = 50  # draws around a corner that is not allowed
 
 
 @dataclass(frozen=True, init=False, eq=False)
 class Space:
     """Named parameters; a plain scalar stands for a Constant.
 
-    Raises SpaceError where a name is malformed or a condition asks for what can never be.
+    Args:
+        constraints: rules that a configuration must keep; see `Constraint` for their forms.
+
+    Raises SpaceError where a name is malformed, a condition asks for what can never be, or constraints leave nothing.
     """
 
     parameters: Mapping[str, Parameter]
+    constraints: tuple[Constraint, ...]
 
-    def __init__(self, parameters: Mapping[str, Parameter | Scalar]) -> None:
+    def __init__(
+        self,
+        parameters: Mapping[str, Parameter | Scalar],
+        constraints: Sequence[Constraint | Predicate | str] = (),
+    ) -> None:
         if not isinstance(parameters, Mapping) or not parameters:
             raise SpaceError.at("parameters", "must map names to domains", parameters)
         made = {name: _parameter(name, given) for name, given in parameters.items()}
@@ -35,10 +50,16 @@ class Space:
         for index, (name, parameter) in enumerate(made.items()):
             if isinstance(parameter, When):
                 self._check_conditions(name, parameter, earlier=self.names[:index])
+        object.__setattr__(self, "constraints", _constraints(constraints, self.names))
+        if self.is_loaded:
+            self.check()
 
     def __eq__(self, other: object) -> bool:
         """Whether the parameters are the same and in the same order, on which grids and coordinates depend."""
-        return isinstance(other, Space) and list(self.parameters.items()) == list(other.parameters.items())
+        if not isinstance(other, Space):
+            return NotImplemented
+        mine, theirs = ((list(space.parameters.items()), space.constraints) for space in (self, other))
+        return mine == theirs
 
     def __len__(self) -> int:
         return len(self.parameters)
@@ -53,24 +74,59 @@ class Space:
         """The plain domain of each parameter, without its conditions."""
         return {name: p.domain if isinstance(p, When) else p for name, p in self.parameters.items()}
 
+    @property
+    def is_loaded(self) -> bool:
+        """Whether all constraints can be asked without importing a user's function."""
+        return all(constraint.is_loaded for constraint in self.constraints)
+
+    def check(self) -> None:
+        """Raises SpaceError unless some configuration is allowed. Imports the functions that constraints name."""
+        if not self.constraints:
+            return
+        if (
+            list(islice(self._drawn(np.random.default_rng(0), FEW if self._is_counted else TRIED), EVALUATED))
+            or self._listed
+        ):
+            return
+        which = "configuration" if self._is_counted else f"of {TRIED} configurations drawn"
+        raise SpaceError.at("constraints", f"must allow one {which}", self._texts())
+
     @cached_property
     def size(self) -> int | None:
-        """Number of different configurations; None where there is a continuum of them."""
-        if any(domain.size is None for domain in self.domains.values()):
-            return None
-        return self._count(self.names, {})
+        """Number of different configurations; None where there is a continuum of them.
+
+        Under constraints the exact number if there were at most COUNTED without them, else that larger one.
+        """
+        if not self.constraints or self._listed is None:
+            return self._unconstrained_size
+        return len(self._listed)
+
+    def allows(self, config: Mapping[str, Any]) -> bool:
+        """Whether the valid values in `config` keep all constraints.
+
+        Raises SpaceError where a constraint cannot be evaluated.
+        """
+        return self._broken(config) is None
 
     def sample(self, rng: np.random.Generator) -> Config:
-        """A random configuration: the active parameters, each drawn from its domain."""
-        return self._build({name: domain.sample(rng) for name, domain in self.domains.items()})
+        """A random configuration: the active parameters, each drawn from its domain, until the constraints are kept."""
+        if (config := next(self._drawn(rng, FEW), None)) is not None:
+            return config
+        if self._listed:
+            return dict(self._listed[rng.integers(len(self._listed))])
+        if (config := next(self._drawn(rng, PATIENCE), None)) is not None:
+            return config
+        raise SpaceError.at("constraints", f"must allow one of {PATIENCE} configurations drawn", self._texts())
 
     def grid(self) -> Iterator[Config]:
-        """Every configuration once, the last parameter varying fastest. Raises SpaceError for a continuum."""
+        """Every allowed configuration once, the last parameter varying fastest. Raises SpaceError for a continuum."""
         for name, domain in self.domains.items():
             if domain.size is None:
                 raise SpaceError.at(
                     f"parameters.{name}", "must have finitely many values to be part of a grid (use Grid)", domain
                 )
+        if self.constraints and self._listed is not None:
+            return (dict(config) for config in self._listed)
         return self._expand(self.names, {})
 
     def active(self, config: Mapping[str, Any]) -> Config:
@@ -81,7 +137,7 @@ class Space:
         return self._build(config)
 
     def validate(self, config: Mapping[str, Any]) -> None:
-        """Raise SpaceError unless `config` has just the active parameters, each with one of its values."""
+        """Raise SpaceError unless `config` has just the active parameters, each with one of its values, as allowed."""
         active = self.active(config)
         for name, domain in self.domains.items():
             if name in config and name not in active:
@@ -90,6 +146,9 @@ class Space:
                 raise SpaceError(f"{name}: must be set, but got no value")
             if name in config:
                 _check_value(name, domain, config[name])
+        if broken := self._broken(active):
+            shown = {name: value for name, value in active.items() if name in broken.names or not broken.names}
+            raise SpaceError.at("constraints", f"{broken.text!r} must hold", shown)
 
     def contains(self, config: Mapping[str, Any]) -> bool:
         """Whether `config` is a valid configuration of this space."""
@@ -100,19 +159,21 @@ class Space:
         return True
 
     def corners(self) -> Iterator[Config]:
-        """Configurations with each parameter, where it is switched on, at each end and each of a few values.
+        """Allowed configurations with each parameter, where it can be, at each end and each of a few values.
 
-        The other parameters are drawn, the same ones each time.
+        The other parameters are drawn, the same ones each time. Constraints that would have to be imported count as
+        kept.
         """
         rng = np.random.default_rng(0)
+        loaded = [constraint for constraint in self.constraints if constraint.is_loaded]
+        if loaded and self.is_loaded:
+            yield self.sample(rng)  # for a space none of whose corners is allowed
         for index, (name, domain) in enumerate(self.domains.items()):
             for conditions in self._branches(name):
                 for end in _ends(domain):
-                    point = rng.random(len(self))
-                    for parent, u in conditions.items():
-                        point[self.names.index(parent)] = u
-                    point[index] = end
-                    yield self.from_unit(point)
+                    fixed = {self.names.index(parent): u for parent, u in conditions.items()} | {index: end}
+                    around = (self._near(fixed, rng) for _ in range(REDRAWN if loaded else 1))
+                    yield from islice((c for c in around if all(rule.holds(c) for rule in loaded)), 1)
 
     def to_unit(self, config: Mapping[str, Any]) -> NDArray[np.float64]:
         """`config` in the unit cube: (d,), a coordinate for each parameter, 0.5 where it is switched off."""
@@ -122,7 +183,7 @@ class Space:
         )
 
     def from_unit(self, point: ArrayLike) -> Config:
-        """The configuration at `point` (d,) of the unit cube; coordinates outside are clipped."""
+        """The configuration at `point` (d,) of the unit cube, allowed or not; coordinates outside are clipped."""
         coordinates = np.asarray(point, dtype=np.float64)
         if coordinates.shape != (len(self),) or np.isnan(coordinates).any():
             raise SpaceError.at("point", f"must be {len(self)} numbers", point)
@@ -134,13 +195,63 @@ class Space:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """The space in the form that `load_space` reads."""
-        return {"parameters": {name: _spec(p) for name, p in self.parameters.items()}}
+        """The space in the form that `load_space` reads. Raises SpaceError for a constraint that has no such form."""
+        form: dict[str, Any] = {"parameters": {name: _spec(p) for name, p in self.parameters.items()}}
+        if self.constraints:
+            form["constraints"] = []
+            for number, constraint in enumerate(self.constraints):
+                try:
+                    form["constraints"].append(constraint.spec())
+                except SpaceError as error:
+                    raise error.within(f"constraints.{number}") from None
+        return form
 
     def is_active(self, name: str, config: Mapping[str, Any]) -> bool:
         """Whether the active values in `config` switch the parameter `name` on."""
         parameter = self.parameters[name]
         return not isinstance(parameter, When) or parameter.holds(config)
+
+    @cached_property
+    def _unconstrained_size(self) -> int | None:
+        if any(domain.size is None for domain in self.domains.values()):
+            return None
+        return self._count(self.names, {})
+
+    @cached_property
+    def _listed(self) -> list[Config] | None:
+        """All allowed configurations, of a space that is small enough without constraints."""
+        return list(self._expand(self.names, {})) if self._is_counted else None
+
+    @property
+    def _is_counted(self) -> bool:
+        return self._unconstrained_size is not None and self._unconstrained_size <= COUNTED
+
+    def _drawn(self, rng: np.random.Generator, tries: int) -> Iterator[Config]:
+        """The allowed ones of so many configurations drawn."""
+        for _ in range(tries):
+            config = self._build({name: domain.sample(rng) for name, domain in self.domains.items()})
+            if self.allows(config):
+                yield config
+
+    def _near(self, fixed: Mapping[int, float], rng: np.random.Generator) -> Config:
+        """A random configuration with some coordinates given."""
+        point = rng.random(len(self))
+        for index, u in fixed.items():
+            point[index] = u
+        return self.from_unit(point)
+
+    def _broken(self, config: Mapping[str, Any]) -> Constraint | None:
+        """The first constraint that `config` does not keep."""
+        for number, constraint in enumerate(self.constraints):
+            try:
+                if not constraint.holds(config):
+                    return constraint
+            except SpaceError as error:
+                raise error.within(f"constraints.{number}") from error.__cause__
+        return None
+
+    def _texts(self) -> list[str]:
+        return [constraint.text for constraint in self.constraints]
 
     def _branches(self, name: str) -> Iterator[dict[str, float]]:
         """The coordinates of other parameters that switch `name` on, for all values of its own conditions."""
@@ -163,6 +274,10 @@ class Space:
         return config
 
     def _expand(self, names: tuple[str, ...], config: Config) -> Iterator[Config]:
+        """The allowed configurations that begin with `config`; a constraint is asked as soon as it can be."""
+        decided = len(self) - len(names)
+        if not all(constraint.holds(config) for constraint in self._decided_by[decided]):
+            return
         if not names:
             yield config
         elif self.is_active(names[0], config):
@@ -171,21 +286,35 @@ class Space:
         else:
             yield from self._expand(names[1:], config)
 
+    @cached_property
+    def _decided_by(self) -> list[list[Constraint]]:
+        """The constraints for which the values of the first n parameters are enough, but not those of fewer."""
+        decided: list[list[Constraint]] = [[] for _ in range(len(self) + 1)]
+        for constraint in self.constraints:
+            last = max((self.names.index(name) + 1 for name in constraint.names), default=len(self))
+            decided[last].append(constraint)
+        return decided
+
     def _count(self, names: tuple[str, ...], config: Config) -> int:
         if not names:
             return 1
         name, rest = names[0], names[1:]
         if not self.is_active(name, config):
             return self._count(rest, config)
-        values = self.domains[name].values()
-        if name not in self._parents:
-            return len(values) * self._count(rest, config)
-        return sum(self._count(rest, {**config, name: value}) for value in values)
+        wanted = self._wanted.get(name, ())
+        others = len(self.domains[name].values()) - len(wanted)
+        counts = (self._count(rest, {**config, name: value}) for value in wanted)
+        return sum(counts) + (others and others * self._count(rest, config))
 
     @cached_property
-    def _parents(self) -> frozenset[str]:
-        """The parameters that some condition names."""
-        return frozenset(name for p in self.parameters.values() if isinstance(p, When) for name in p.conditions)
+    def _wanted(self) -> Mapping[str, list[Any]]:
+        """The values that conditions ask for, by parameter; all others of it switch the same on, as no value does."""
+        wanted: dict[str, list[Any]] = {}
+        for parameter in self.parameters.values():
+            for name, values in parameter.conditions.items() if isinstance(parameter, When) else ():
+                known = wanted.setdefault(name, [])
+                known.extend(value for value in dict.fromkeys(values) if value not in known)
+        return wanted
 
     def _check_conditions(self, name: str, parameter: When, earlier: tuple[str, ...]) -> None:
         for parent, values in parameter.conditions.items():
@@ -216,6 +345,22 @@ def _parameter(name: str, given: Parameter | Scalar) -> Parameter:
         return Constant(given)
     except SpaceError:
         raise SpaceError.at(f"parameters.{name}", "must be a domain or a scalar", given) from None
+
+
+def _constraints(given: object, names: tuple[str, ...]) -> tuple[Constraint, ...]:
+    """The rules, each of which names parameters of the space only."""
+    if isinstance(given, str) or not isinstance(given, Sequence):
+        raise SpaceError.at("constraints", "must be a list of expressions or functions", given)
+    made = []
+    for number, rule in enumerate(given):
+        try:
+            made.append(rule if isinstance(rule, Constraint) else Constraint(rule))
+        except SpaceError as error:
+            raise error.within(f"constraints.{number}") from None
+        for name in sorted(made[-1].names - set(names)):
+            where = f"constraints.{number}"
+            raise SpaceError.at(where, f"{made[-1].text!r} must name parameters of the space", name, among=names)
+    return tuple(made)
 
 
 def _check_value(where: str, domain: Domain, value: object) -> None:

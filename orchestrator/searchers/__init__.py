@@ -6,23 +6,43 @@ from orchestrator.searchers.base import Observation, Searcher
 from orchestrator.searchers.bayes import BayesSearcher
 from orchestrator.searchers.grid import GridSearcher
 from orchestrator.searchers.random import RandomSearcher
-from search_spaces import Space, nearest
+from orchestrator.searchers.start import StartFirst, complete
+from search_spaces import Config, Space, nearest
 
-SEARCHERS: dict[str, Callable[[Space, int], Searcher]] = {
-    "bayes": BayesSearcher,
-    "grid": lambda space, seed: GridSearcher(space),
-    "random": RandomSearcher,
+SEARCHERS: dict[str, Callable[[Space, int, Sequence[int], bool], Searcher]] = {
+    "bayes": lambda space, seed, rungs, per_second: BayesSearcher(space, seed, rungs=rungs, per_second=per_second),
+    "grid": lambda space, seed, rungs, per_second: GridSearcher(space),
+    "random": lambda space, seed, rungs, per_second: RandomSearcher(space, seed),
 }
 
 
-def make_searcher(name: str, space: Space, seed: int, *, rungs: Sequence[int] = ()) -> Searcher:
-    """The searcher of that name. Raises ValueError for a name that is not in SEARCHERS."""
+def make_searcher(
+    name: str,
+    space: Space,
+    seed: int,
+    *,
+    rungs: Sequence[int] = (),
+    per_second: bool = False,
+    start: Sequence[Config] = (),
+) -> Searcher:
+    """The searcher of that name.
+
+    Args:
+        rungs: the budgets in epochs at which trials are compared, ascending; the last is the full budget.
+        per_second: whether to look for the most improvement per second of training.
+        start: configurations to propose first; constants may be left out.
+
+    Raises:
+        ValueError: the name is not in SEARCHERS.
+        SpaceError: a configuration to start with is not one of the space.
+    """
     if name not in SEARCHERS:
         hint = nearest(name, SEARCHERS)
         raise ValueError(
             f"search.name: must be one of {', '.join(SEARCHERS)}, but got {name!r}" + (f";{hint}" if hint else "")
         )
-    return SEARCHERS[name](space, seed)
+    searcher = SEARCHERS[name](space, seed, rungs, per_second)
+    return StartFirst(searcher, [complete(space, config) for config in start]) if start else searcher
 
 
 __all__ = [
@@ -32,5 +52,6 @@ __all__ = [
     "Observation",
     "RandomSearcher",
     "Searcher",
+    "StartFirst",
     "make_searcher",
 ]

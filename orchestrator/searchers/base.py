@@ -20,7 +20,7 @@ class Observation:
     Attributes:
         loss: the lowest so far; always minimised.
         budget: epochs trained.
-        cost: seconds of training.
+        cost: seconds of training; of one trial, where there are repeats.
         curve: the loss after each epoch, where that is known.
         repeats: how many trials of this configuration, with different seeds, `loss` is the mean of.
         variance: of that mean, estimated from the repeats; NaN where there is one alone.

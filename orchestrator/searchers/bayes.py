@@ -29,7 +29,9 @@ class BayesSearcher:
     Observations outside the space (of an earlier, wider one, say) are ignored.
     """
 
-    def __init__(self, space: Space, seed: int = 0, *, initial: int = 8) -> None:
+    def __init__(
+        self, space: Space, seed: int = 0, *, initial: int = 8, rungs: Sequence[int] = (), per_second: bool = False
+    ) -> None:
         self._space = space
         self._seed = seed
         self._initial = initial
@@ -76,7 +78,7 @@ class BayesSearcher:
         met = set(known)
         for point in points:
             config = self._space.from_unit(point)
-            if key(config) not in met:
+            if key(config) not in met and self._space.allows(config):
                 met.add(key(config))
                 yield config
 

@@ -127,7 +127,7 @@ def test_an_error_in_a_file_names_the_file_and_the_place(write, text, message):
     [
         (
             {"parameter": {}},
-            "^space: must hold only `parameters` and `description`, but got 'parameter'; did you mean 'parameters'",
+            "^space: must hold only `parameters`, .*, but got 'parameter'; did you mean 'parameters'",
         ),
         ({"description": "x"}, r"^space\.parameters: must map names to domains, but got None"),
         ({"parameters": [1]}, r"^space\.parameters: must map names to domains"),

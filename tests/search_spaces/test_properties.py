@@ -42,8 +42,18 @@ domains = st.one_of(
 
 
 @st.composite
+def rules(draw, parameters):
+    """A constraint on one or two of the parameters that most configurations keep."""
+    name, other = (draw(st.sampled_from(list(parameters))) for _ in range(2))
+    value = plain(parameters[name]).from_unit(draw(st.floats(0, 1)))
+    if isinstance(value, int | float) and not isinstance(value, bool) and plain(parameters[name]).form != "choice":
+        return f"{name} {draw(st.sampled_from(['<=', '>=', '!=']))} {value!r}"
+    return f"{name} != {value!r} or {other} == {other} and not {name} in [{value!r}]"
+
+
+@st.composite
 def spaces(draw, kinds=domains):
-    """Up to six parameters, each perhaps under conditions on earlier ones, so that conditions nest."""
+    """Up to six parameters, each perhaps under conditions on earlier ones, so that conditions nest; perhaps rules."""
     parameters = {}
     for name in draw(st.lists(st.sampled_from("abcdef"), min_size=1, unique=True)):
         domain = draw(kinds)
@@ -51,7 +61,12 @@ def spaces(draw, kinds=domains):
         chosen = draw(st.lists(st.sampled_from(parents), max_size=2, unique=True)) if parents else []
         conditions = {key: draw(wanted(plain(parameters[key]))) for key in chosen}
         parameters[name] = When(domain, conditions) if conditions else domain
-    return Space(parameters)
+    constraints = draw(st.lists(rules(parameters), max_size=2)) if draw(st.booleans()) else []
+    try:
+        return Space(parameters, constraints)
+    except SpaceError as error:
+        assume("must allow one" not in str(error))
+        raise
 
 
 def plain(parameter):
@@ -102,10 +117,20 @@ def test_a_configuration_maps_to_the_cube_and_back(space, seed):
 
 
 @given(st.data())
-def test_every_point_of_the_cube_is_a_valid_configuration(data):
+def test_every_point_of_the_cube_is_a_valid_configuration_if_it_is_allowed(data):
     space = data.draw(spaces())
     point = data.draw(npst.arrays(np.float64, len(space), elements=st.floats(0, 1)))
-    space.validate(space.from_unit(point))
+    config = space.from_unit(point)
+    Space(space.parameters).validate(config)
+    assert space.contains(config) == space.allows(config)
+
+
+@given(spaces())
+def test_corners_are_valid_and_there_is_one(space):
+    corners = list(space.corners())
+    assert corners
+    for config in corners:
+        space.validate(config)
 
 
 @given(spaces(finite))
