@@ -1,104 +1,157 @@
 """Bayesian optimisation: proposes where a model of all losses so far expects the most improvement."""
 
-from collections.abc import Iterator, Sequence
-from math import ceil, log2
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy.stats import qmc
 
+from orchestrator.searchers.acquisition import log_expected_improvement
 from orchestrator.searchers.base import Key, Observation, key, known_keys, sample_new
-from orchestrator.searchers.surrogate import Features, expected_improvement
-from search_spaces import Choice, Config, Space
-
-Array = NDArray[np.float64]
+from orchestrator.searchers.candidates import Worth, around, climb, sobol
+from orchestrator.searchers.cost import log_costs
+from orchestrator.searchers.cube import Array, Cube
+from orchestrator.searchers.evidence import Evidence
+from orchestrator.searchers.features import Features
+from orchestrator.searchers.history import History
+from orchestrator.searchers.surrogate import Hyperparameters, Posterior, fit
+from search_spaces import Config, Space
 
 ENUMERATE = 1000  # a space of at most so many configurations is searched whole
 SPREAD = 512  # quasi-random candidates
 INCUMBENTS = 8  # the best observations, from each of which
-NEIGHBOURS = 48  # so many candidates are made by small steps
-SMALLEST, LARGEST = 0.01, 0.3  # the standard deviation of such a step in the unit cube
-STEPPING = 0.4  # the chance of each coordinate to take part in a step
+NEIGHBOURS = 32  # so many candidates are made by steps
 FEWEST = 2  # losses without which there is nothing to learn from
+GROWTH = 1.2  # the kernel is fitted anew each time there are so many times as many observations
+FITTED = 160  # at most so many observations decide on the kernel
+MODELLED = 320  # at most so many are in the model; each candidate takes their number squared
+BELIEVED = 64  # at most so many pending configurations are
+LOOKED_AT = 64  # points of the design that may be taken before chance takes over
 
 
 class BayesSearcher:
-    """A Gaussian process over the space, rebuilt from all observations for each proposal.
+    """A Gaussian process over the space, told all observations anew for each proposal.
 
-    The first `initial` proposals are a scrambled Sobol' design. Failed trials count like the worst loss seen.
-    Observations outside the space (of an earlier, wider one, say) are ignored.
+    The first `initial` proposals are a scrambled Sobol' design. Then a proposal goes through these steps: losses become
+    scores (`evidence`), a kernel is fitted when it is time (`surrogate`), the model is told the scores and that pending
+    trials will end as it expects, candidates are made and made better (`candidates`), and the new one of the greatest
+    expected improvement is proposed (`acquisition`). Failed trials count like the worst score. Observations outside
+    the space (of an earlier, wider one, say) are ignored.
+
+    What is kept between proposals (encoded observations, fitted kernels) follows from `done` and only saves time.
+
+    Args:
+        rungs: the epochs after which ASHA compares trials, ascending; the last is the whole budget. A trial that ended
+            before it is evidence about the loss it would have had (`fidelity`). Without rungs every loss is final,
+            and trials still running tell nothing.
+        per_second: whether improvement counts for each second that a trial is expected to take (`cost`).
     """
 
     def __init__(
         self, space: Space, seed: int = 0, *, initial: int = 8, rungs: Sequence[int] = (), per_second: bool = False
     ) -> None:
-        self._space = space
-        self._seed = seed
-        self._initial = initial
-        self._features = Features(space)
-        self._choices = np.array([isinstance(domain, Choice) for domain in space.domains.values()])
+        self._space, self._seed, self._initial = space, seed, initial
+        self._rungs, self._per_second = rungs, per_second
+        self._cube = Cube(space)
+        self._features = Features(self._cube)
+        self._history = History(self._cube, rungs)
+        self._fits: dict[int, Hyperparameters] = {}
+        self._design = sobol(len(space), LOOKED_AT, np.random.default_rng(seed))
+        self._spread = sobol(len(space), SPREAD, np.random.default_rng(seed))
+        small = space.size is not None and space.size <= ENUMERATE
+        self._grid = self._cube.place(list(space.grid())) if small else None
 
     def suggest(self, done: Sequence[Observation], pending: Sequence[Config]) -> Config | None:
         """The most promising new configuration, or None where nothing new is left in the space."""
         rng = np.random.default_rng([self._seed, len(done) + len(pending)])
-        known = known_keys(done, pending)
-        seen = [observation for observation in done if self._space.contains(observation.config)]
-        usable = sum(not observation.failed for observation in seen)
-        if len(known) < self._initial or usable < FEWEST:
-            return self._design(known) or sample_new(self._space, known, rng)
-        candidates = self._candidates(seen, known, rng)
-        if not candidates:
-            return sample_new(self._space, known, rng)
-        return candidates[self._most_promising(candidates, seen, pending)]
+        self._update(done)
+        waiting = {key(config): config for config in pending}
+        settled = self._history.settled(waiting)
+        evidence = Evidence.of(self._history, len(done) if self._rungs else settled)
+        tried = self._history.count_tried(waiting)
+        if max(tried, len(evidence.scores)) < self._initial or evidence.usable < FEWEST or not self._features.count:
+            points = self._designed(tried)
+        else:
+            model = self._model(settled)
+            points = self._ranked(model, evidence.some(MODELLED), self._places(waiting), rng)
+        return self._first_new(points, waiting) or sample_new(self._space, known_keys(done, pending), rng)
 
-    def _design(self, known: set[Key]) -> Config | None:
-        """The first new point of the initial design, which goes on for as long as it is needed."""
-        points = sobol(len(self._space), len(known) + 1, np.random.default_rng(self._seed))
-        return next(self._new(points, known), None)
+    def _update(self, done: Sequence[Observation]) -> None:
+        self._history.update(done)
+        self._fits = {count: fitted for count, fitted in self._fits.items() if count <= self._history.unchanged}
 
-    def _candidates(self, seen: list[Observation], known: set[Key], rng: np.random.Generator) -> list[Config]:
-        """New configurations: all of a small space, else some everywhere and some near the best."""
-        if self._space.size is not None and self._space.size <= ENUMERATE:
-            return [config for config in self._space.grid() if key(config) not in known]
-        best = sorted((o for o in seen if not o.failed), key=lambda o: o.loss)[:INCUMBENTS]
-        points = np.repeat(self._points([o.config for o in best]), NEIGHBOURS, axis=0)
-        spread = sobol(len(self._space), SPREAD, rng)
-        return list(self._new(np.concatenate([spread, self._step(points, rng)]), known))
+    def _designed(self, start: int) -> Array:
+        """Points (n, d) of the initial design from number `start` on."""
+        if len(self._design) < start + LOOKED_AT:
+            self._design = sobol(len(self._space), 2 * (start + LOOKED_AT), np.random.default_rng(self._seed))
+        return self._design[start : start + LOOKED_AT]
 
-    def _step(self, points: Array, rng: np.random.Generator) -> Array:
-        """Each point (n, d) moved in some coordinates: numbers a little, choices to any of their options."""
-        moving = rng.random(points.shape) < STEPPING
-        moving[np.arange(len(points)), rng.integers(points.shape[1], size=len(points))] = True
-        size = np.exp(rng.uniform(np.log(SMALLEST), np.log(LARGEST), (len(points), 1)))
-        near = np.clip(points + size * rng.standard_normal(points.shape), 0.0, 1.0)
-        return np.where(moving, np.where(self._choices, rng.random(points.shape), near), points)
-
-    def _new(self, points: Array, known: set[Key]) -> Iterator[Config]:
-        """The configurations at the points (n, d), without those known and without repeats."""
-        met = set(known)
+    def _first_new(self, points: Iterable[Array], waiting: Mapping[Key, Config]) -> Config | None:
+        """The configuration at the first of the points that is in the space and neither tried nor pending."""
         for point in points:
             config = self._space.from_unit(point)
-            if key(config) not in met and self._space.allows(config):
-                met.add(key(config))
-                yield config
+            name = key(config)
+            if name not in waiting and not self._history.tried(name) and self._space.contains(config):
+                return config
+        return None
 
-    def _most_promising(self, candidates: list[Config], seen: list[Observation], pending: Sequence[Config]) -> int:
-        worst = max(observation.loss for observation in seen if not observation.failed)
-        losses = np.array([worst if observation.failed else observation.loss for observation in seen])
-        points = [observation.config for observation in seen]
-        points += [config for config in pending if self._space.contains(config)]
-        gains = expected_improvement(self._encode(candidates), self._encode(points), losses)
-        return int(np.argmax(gains))
+    def _places(self, waiting: Mapping[Key, Config]) -> Array:
+        """The points (p, d) of the pending configurations that are in the space."""
+        places = [self._history.place(config) for config in waiting.values()]
+        return np.array([place for place in places if place is not None]).reshape(-1, len(self._space))
 
-    def _encode(self, configs: Sequence[Config]) -> Array:
-        return self._features(self._points(configs))
+    def _model(self, settled: int) -> Hyperparameters:
+        """The hyperparameters fitted when the number of observations last reached one of the schedule."""
+        count = _scheduled(settled)
+        if count not in self._fits:
+            known = Evidence.of(self._history, count).some(FITTED)
+            self._fits[count] = fit(self._features, self._features(known.points), known.scores, known.variances)
+        return self._fits[count]
 
-    def _points(self, configs: Sequence[Config]) -> Array:
-        """The configurations in the unit cube (n, d)."""
-        return np.array([self._space.to_unit(config) for config in configs])
+    def _ranked(self, model: Hyperparameters, evidence: Evidence, pending: Array, rng: np.random.Generator) -> Array:
+        """Candidates (n, d), the most promising first."""
+        inputs, waiting = self._features(evidence.points), self._features(pending)
+        posterior = Posterior(model, inputs, evidence.scores, evidence.variances)
+        best = float(posterior.mean(np.concatenate([inputs, waiting])).min())
+        posterior = posterior.believing(_worthiest(posterior, waiting, best))
+        costs = self._costs()
+
+        def worth(points: Array) -> Array:
+            inputs = self._features(points)
+            worths = log_expected_improvement(*posterior.predict(inputs), best) - costs(inputs)
+            return np.where(self._cube.allows(points), worths, -np.inf)
+
+        points, worths = self._searched(evidence, worth, rng)
+        ranked: Array = points[np.argsort(-worths, kind="stable")]
+        return ranked
+
+    def _searched(self, evidence: Evidence, worth: Worth, rng: np.random.Generator) -> tuple[Array, Array]:
+        """Candidates (n, d) and what they are worth: all of a small space, else the best of a large."""
+        if self._grid is not None:
+            return self._grid, worth(self._grid)
+        best = evidence.points[np.argsort(evidence.scores, kind="stable")[:INCUMBENTS]]
+        spread = self._cube.snap((self._spread + rng.random(len(self._space))) % 1.0)
+        points = np.concatenate([spread, around(self._cube, best, NEIGHBOURS, rng)])
+        return climb(self._cube, points, worth, rng)
+
+    def _costs(self) -> Callable[[Array], Array]:
+        """The logarithm of the expected cost of inputs, where that counts."""
+        if not self._per_second:
+            return lambda inputs: np.zeros(len(inputs))
+        known = self._history.inside
+        points, costs = self._history.points[known][-MODELLED:], self._history.costs[known][-MODELLED:]
+        return log_costs(self._features(points), costs)
 
 
-def sobol(dimensions: int, least: int, rng: np.random.Generator) -> Array:
-    """At least `least` points (n, d) of a scrambled Sobol' sequence; more of them begin with the same."""
-    points: Array = qmc.Sobol(dimensions, rng=rng).random_base2(ceil(log2(least)))
-    return points
+def _scheduled(count: int) -> int:
+    """The last number up to `count` at which the kernel is fitted."""
+    scheduled = 0
+    while (following := max(scheduled + 1, int(scheduled * GROWTH))) <= count:
+        scheduled = following
+    return scheduled
+
+
+def _worthiest(posterior: Posterior, pending: Array, best: float) -> Array:
+    """At most BELIEVED of the pending inputs, those near which one would look next."""
+    if len(pending) <= BELIEVED:
+        return pending
+    worths = log_expected_improvement(*posterior.predict(pending), best)
+    return pending[np.argsort(-worths, kind="stable")[:BELIEVED]]

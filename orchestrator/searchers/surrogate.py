@@ -1,114 +1,133 @@
-"""The model behind Bayesian search: scikit-optimize's Gaussian process over points of the unit cube.
-
-Of the worse half of the trials only the ranks count, so that no terrible trial flattens the differences among
-the good ones.
-"""
+"""The model behind Bayesian search: scikit-optimize's Gaussian process, fitted now and then and updated in between."""
 
 import warnings
+from copy import copy
+from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
-import skopt.space
-from numpy.typing import NDArray
-from scipy.stats import norm, rankdata
-from skopt.acquisition import gaussian_ei
+from scipy.linalg import cholesky
+from scipy.linalg.lapack import dtrtri
+from scipy.optimize import minimize
 from skopt.learning import GaussianProcessRegressor
-from skopt.learning.gaussian_process.kernels import ConstantKernel, Kernel, Matern, WhiteKernel
+from skopt.learning.gaussian_process.kernels import ConstantKernel, Kernel, WhiteKernel
 
-from search_spaces import Choice, Space
+from orchestrator.searchers.cube import Array
+from orchestrator.searchers.features import Features
+from orchestrator.searchers.kernel import MixedKernel
 
-Array = NDArray[np.float64]
-
+LEAST = 1e-12  # variance
 JITTER = 1e-6  # keeps the covariance of nearly equal points positive definite
-MOST = 100  # so many losses at most decide on the kernel; fitting it takes their number cubed, many times
-HUGE = 1e100  # losses beyond it count as it, so that differences of losses stay finite
+STEPS = 40  # evaluations of the likelihood in a fit
+VARIANCE = (0.0, 1.0)  # mean and deviation of what is expected of the logarithm of the scores' variance,
+NOISE = (-6.0, 2.5)  # of that of the noise's variance
+LENGTH = (-0.5, 1.0)  # and of those of the lengths, for one dimension; they grow with the root of the dimensions
 
 
-class Features:
-    """Turns points of a space's unit cube into inputs of a kernel.
+@dataclass(frozen=True)
+class Hyperparameters:
+    """What a fit finds: the variance of scores, of their noise, and the kernel of variance 1."""
 
-    Numbers keep their coordinate, a choice becomes one-hot (its options are all equally far apart) and what
-    never varies is dropped.
+    variance: float
+    noise: float
+    kernel: MixedKernel
+
+
+class _Process(GaussianProcessRegressor):  # type: ignore[misc]
+    """Scikit-optimize's process, whose hyperparameters are those of greatest posterior instead of likelihood.
+
+    Weak log-normal priors instead of hard bounds keep a fit to few points sane (Hvarfner et al. 2024, "Vanilla
+    Bayesian Optimization Performs Great in High Dimensions").
     """
 
-    def __init__(self, space: Space) -> None:
-        domains = list(space.domains.values())
-        self._columns = [i for i, domain in enumerate(domains) if domain.size != 1]
-        varying = [domains[i] for i in self._columns]
-        self._options = np.array([d.size if isinstance(d, Choice) else 0 for d in varying], dtype=np.int64)
-        self._dimensions = skopt.space.Space([_dimension(int(options)) for options in self._options])
+    def __init__(self, kernel: Kernel, means: Array, deviations: Array, alpha: Array) -> None:
+        super().__init__(kernel, alpha=alpha, optimizer=_climb, noise="gaussian")
+        self.means, self.deviations = means, deviations
 
-    def __call__(self, points: Array) -> Array:
-        """(n, d) coordinates in [0, 1] to (n, f) features."""
-        rows = points[:, self._columns].tolist()
-        for column, options in enumerate(self._options.tolist()):
-            if options:
-                for row in rows:
-                    row[column] = min(int(row[column] * options), options - 1)
-        return np.asarray(self._dimensions.transform(rows), dtype=np.float64)
+    def log_marginal_likelihood(self, theta=None, eval_gradient=False, clone_kernel=True):  # type: ignore[no-untyped-def]
+        """The logarithm of likelihood times prior, and its gradient."""
+        found = super().log_marginal_likelihood(theta, eval_gradient, clone_kernel)
+        if not eval_gradient:
+            return found
+        away = (theta - self.means) / self.deviations
+        return found[0] - np.sum(away**2) / 2, found[1] - away / self.deviations
 
 
-def _dimension(options: int) -> skopt.space.Dimension:
-    if options:
-        return skopt.space.Categorical(range(options), transform="onehot")
-    return skopt.space.Real(0.0, 1.0)
-
-
-def expected_improvement(candidates: Array, points: Array, losses: Array) -> Array:
-    """Expected improvement (Jones et al. 1998) of each candidate (m, f), on the scale of `half_rank`.
-
-    The first n of the points (n + p, f) have the finite losses (n,); the others are pending. These enter the
-    model with the losses it expects of them (kriging believer; Ginsbourger et al. 2010): what it knows there
-    becomes sure, so the next proposal goes elsewhere, while kernel and means stay those of the losses seen.
-    """
-    seen, pending = points[: len(losses)], points[len(losses) :]
-    scores = half_rank(losses)
+def fit(features: Features, inputs: Array, scores: Array, noises: Array) -> Hyperparameters:
+    """The hyperparameters for scores (n,) at inputs (n, f), the variances of whose noise are known to be `noises`."""
+    count = features.count
+    length = LENGTH[0] + np.log(max(count, 1)) / 2
+    means = np.array([VARIANCE[0], *[length] * count, NOISE[0]])
+    deviations = np.array([VARIANCE[1], *[LENGTH[1]] * count, NOISE[1]])
+    shape = MixedKernel(np.full(count, np.exp(length)), features.groups, features.numbers)
+    if len(scores) < 2:
+        return Hyperparameters(float(np.exp(VARIANCE[0])), float(np.exp(NOISE[0])), shape)
+    kernel = ConstantKernel(1.0, (0.05, 20.0)) * shape + WhiteKernel(0.01, (1e-6, 2.0))
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # a length scale at its bound: a coordinate that does not matter
-        some = _some(losses)
-        kernel, noise = _fit(seen[some], scores[some])
-        noises = np.full(len(seen), noise)
-        model = _posterior(kernel, noises, seen, scores)
-        if len(pending):
-            believed = np.concatenate([scores, model.predict(pending)])
-            model = _posterior(kernel, np.append(noises, np.zeros(len(pending))), points, believed)
-        # The best mean rather than the best score: in noise a lucky score leaves no improvement to expect.
-        gains: Array = gaussian_ei(candidates, model, y_opt=model.predict(points).min(), xi=0.0)
-    return gains
+        warnings.simplefilter("ignore")  # a length at its bound: a parameter that does not matter
+        found = _Process(kernel, means, deviations, noises + JITTER).fit(inputs, scores)
+    product = found.kernel_.k1
+    return Hyperparameters(product.k1.constant_value, found.noise_, product.k2)
 
 
-def _some(losses: Array) -> NDArray[np.intp]:
-    """The indices of all losses, or of MOST that are spread evenly over their order."""
-    order = np.argsort(losses, kind="stable")
-    return np.sort(order[np.linspace(0, len(order) - 1, min(len(order), MOST)).round().astype(np.intp)])
+def _climb(objective, start, bounds):  # type: ignore[no-untyped-def]
+    found = minimize(objective, start, jac=True, bounds=bounds, method="L-BFGS-B", options={"maxfun": STEPS})
+    return found.x, found.fun
 
 
-def half_rank(losses: Array) -> Array:
-    """Scores (n,) of finite losses (n,), about standard normal, lower for the better.
+class Posterior:
+    """What is known of scores everywhere, given some of them.
 
-    The half better than the median keeps its distances from it; of the others only the rank counts, as a normal
-    quantile (the half-rank warping of Song et al. 2024, "The Vizier Gaussian Process Bandit Algorithm").
+    Args:
+        inputs: (n, f).
+        scores: (n,).
+        noises: (n,), known variances of noise, beside that which was fitted.
     """
-    bounded = np.clip(losses, -HUGE, HUGE)
-    gains = np.median(bounded) - bounded
-    good = gains > 0
-    if not good.any():
-        return np.zeros(len(losses))
-    gains /= gains.max()
-    quantiles = norm.ppf((rankdata(bounded) - 0.5) / len(losses))
-    scores: Array = np.where(good, -gains / np.sqrt(np.mean(gains[good] ** 2)), np.maximum(quantiles, 0.0))
-    return scores
+
+    def __init__(self, model: Hyperparameters, inputs: Array, scores: Array, noises: Array) -> None:
+        self._model = model
+        self._inputs = inputs
+        self._inverse = _inverse_factor(self._covariance(inputs, inputs), noises + model.noise)
+        self._weights = self._inverse.T @ (self._inverse @ scores)
+
+    def mean(self, inputs: Array) -> Array:
+        """The expected scores (m,) at inputs (m, f)."""
+        expected: Array = self._covariance(inputs, self._inputs[: len(self._weights)]) @ self._weights
+        return expected
+
+    def predict(self, inputs: Array) -> tuple[Array, Array]:
+        """Means and standard deviations (m,) of the scores without noise at inputs (m, f)."""
+        cross = self._covariance(inputs, self._inputs)
+        means = cross[:, : len(self._weights)] @ self._weights
+        known = np.sum((self._inverse @ cross.T) ** 2, axis=0)
+        return means, np.sqrt(np.maximum(self._model.variance - known, LEAST))
+
+    def believing(self, pending: Array) -> Self:
+        """The same after the scores at inputs (p, f) have come out as expected: means stay, deviations shrink.
+
+        This is the kriging believer (Ginsbourger et al. 2010, "Kriging Is Well-Suited to Parallelize Optimization"),
+        by a block of the Cholesky factor instead of a new one.
+        """
+        cross = self._inverse @ self._covariance(self._inputs, pending)
+        rest = self._covariance(pending, pending) - cross.T @ cross
+        corner = _inverse_factor(rest, np.full(len(pending), self._model.noise))
+        believing = copy(self)
+        believing._inputs = np.concatenate([self._inputs, pending])
+        upper = np.concatenate([self._inverse, np.zeros(cross.shape)], axis=1)
+        lower = np.concatenate([-corner @ cross.T @ self._inverse, corner], axis=1)
+        believing._inverse = np.concatenate([upper, lower])
+        return believing
+
+    def _covariance(self, left: Array, right: Array) -> Array:
+        covariance: Array = self._model.kernel(left, right)
+        covariance *= self._model.variance
+        return covariance
 
 
-def _fit(features: Array, scores: Array) -> tuple[Kernel, float]:
-    """Kernel and variance of the noise of greatest marginal likelihood."""
-    width = features.shape[1]
-    # From short lengths and little noise: a start with much of it often ends where everything is noise.
-    shape = Matern(np.full(width, 0.3), [(0.05, 20.0)] * width, nu=2.5)
-    kernel = ConstantKernel(1.0, (0.05, 20.0)) * shape + WhiteKernel(0.01, (1e-5, 1.0))
-    model = GaussianProcessRegressor(kernel, alpha=JITTER, noise="gaussian").fit(features, scores)
-    return model.kernel_, model.noise_
-
-
-def _posterior(kernel: Kernel, noises: Array, features: Array, scores: Array) -> GaussianProcessRegressor:
-    """The process of this kernel, given scores with these variances of noise at these points."""
-    return GaussianProcessRegressor(kernel, alpha=noises + JITTER, optimizer=None).fit(features, scores)
+def _inverse_factor(covariance: Array, noises: Array) -> Array:
+    """The inverse of the lower Cholesky factor of a covariance (n, n) with noise on its diagonal."""
+    if not len(covariance):
+        return covariance
+    covariance[np.diag_indices_from(covariance)] += noises + JITTER
+    factor: Array = dtrtri(cholesky(covariance, lower=True, check_finite=False), lower=1)[0]
+    return factor

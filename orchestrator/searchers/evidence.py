@@ -1,0 +1,52 @@
+"""What the observations say to the model: where they are, how good, and how sure that is."""
+
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+
+from orchestrator.searchers.cube import Array
+from orchestrator.searchers.fidelity import final_losses
+from orchestrator.searchers.history import History
+from orchestrator.searchers.scores import half_rank, scaled_variances
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Scores of configurations, lower for the better.
+
+    Attributes:
+        points: (n, d) in the unit cube.
+        scores: (n,), about standard normal.
+        variances: (n,), of the scores' noise, as far as it is known.
+        usable: how many of them are of trials that did not fail.
+    """
+
+    points: Array
+    scores: Array
+    variances: Array
+    usable: int
+
+    @classmethod
+    def of(cls, history: History, count: int) -> Self:
+        """What the first `count` observations say; failed trials are as bad as the worst other one."""
+        inside, failed = history.inside[:count], history.failed[:count]
+        losses, spread = final_losses(np.where(failed[:, None], np.nan, history.losses[:count]))
+        usable = inside & np.isfinite(losses)
+        kept = usable | (inside & failed)
+        if not usable.any():
+            return cls(history.points[:0], np.empty(0), np.empty(0), 0)
+        losses = np.where(failed, losses[usable].max(), losses)[kept]
+        scores = half_rank(losses)
+        known = np.where(failed, 0.0, spread + history.variances[:count])[kept]
+        return cls(history.points[:count][kept], scores, scaled_variances(losses, scores, known), int(usable.sum()))
+
+    def some(self, most: int) -> Self:
+        """At most `most` of it: the best half, and others spread evenly over their order."""
+        if len(self.scores) <= most:
+            return self
+        order = np.argsort(self.scores, kind="stable")
+        best, others = order[: most // 2], order[most // 2 :]
+        spread = others[np.linspace(0, len(others) - 1, most - len(best)).round().astype(np.intp)]
+        kept = np.sort(np.concatenate([best, spread]))
+        return type(self)(self.points[kept], self.scores[kept], self.variances[kept], self.usable)

@@ -1,0 +1,63 @@
+"""What the losses of trials that were stopped, or still run, say about the losses of whole ones.
+
+ASHA compares trials at rungs, and most of them end at a low one. Their loss there is an observation at a low budget: it
+says what the final loss would be as well as the trials that went on show it, and no better.
+"""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from orchestrator.searchers.base import Observation
+from orchestrator.searchers.cube import Array
+
+BELIEF = 4.0  # so many pairs weighs the belief that differences between trials stay as they are from rung to rung
+STEEPEST = 3.0  # growth of such differences from one rung to the next
+
+
+def losses_at(seen: Observation, rungs: Sequence[int]) -> list[float]:
+    """The lowest loss up to each rung, NaN at those that it has not reached or where it had none.
+
+    Without rungs, or where the epochs are not known, the loss is the last rung's.
+    """
+    nothing = [math.nan] * max(len(rungs), 1)
+    if not rungs or not seen.budget:
+        return [*nothing[1:], seen.loss]
+    if not seen.curve:
+        reached = sum(rung <= seen.budget for rung in rungs)
+        return [seen.loss if n == reached - 1 else math.nan for n in range(len(rungs))]
+    best = np.fmin.accumulate(np.where(np.isfinite(seen.curve), seen.curve, np.nan))
+    return [float(best[rung - 1]) if rung <= len(best) else math.nan for rung in rungs]
+
+
+def final_losses(losses: Array) -> tuple[Array, Array]:
+    """What to expect of the final losses (n,), and the variances (n,) of it, given losses (n, r) at r rungs.
+
+    From rung to rung the next loss is a linear function of the last one, fitted to the trials that have both; the
+    variance is that of what the function leaves unexplained, summed over the rungs that a trial still had before it.
+    A trial without any loss has NaN.
+    """
+    expected, variances = losses[:, 0].copy(), np.zeros(len(losses))
+    for before, after in zip(losses.T[:-1], losses.T[1:], strict=True):
+        level, slope, spread = _relation(before, after)
+        missing = np.isnan(after)
+        centre, target = level
+        expected = np.where(missing, target + slope * (expected - centre), after)
+        variances = np.where(missing, slope**2 * variances + spread, 0.0)
+    return expected, variances
+
+
+def _relation(before: Array, after: Array) -> tuple[tuple[float, float], float, float]:
+    """The means of both losses of the trials that have both, the slope between them, and the variance around it."""
+    both = np.isfinite(before) & np.isfinite(after)
+    seen = before[np.isfinite(before)]
+    typical = float(np.var(seen)) if len(seen) else 0.0
+    if not both.any():
+        return (0.0, 0.0), 1.0, typical
+    x, y = before[both], after[both]
+    dx, dy = x - x.mean(), y - y.mean()
+    prior = BELIEF * float(np.mean(dx**2)) + 1e-300
+    slope = min(max((float(dx @ dy) + prior) / (float(dx @ dx) + prior), 0.0), STEEPEST)
+    spread = (float(np.sum((dy - slope * dx) ** 2)) + typical) / (len(x) + 1)
+    return (float(x.mean()), float(y.mean())), slope, spread

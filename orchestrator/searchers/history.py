@@ -1,0 +1,127 @@
+"""The observations of a search as arrays, of which a longer list of observations only adds what is new."""
+
+import math
+from collections import Counter
+from collections.abc import Container, Iterable, Sequence
+from operator import is_
+
+import numpy as np
+
+from orchestrator.searchers.base import Key, Observation, key
+from orchestrator.searchers.cube import Array, Cube, Mask
+from orchestrator.searchers.fidelity import losses_at
+from search_spaces import Config
+from search_spaces.space import INACTIVE
+
+HUGE = 1e100  # losses beyond it count as it, so that squares of their differences stay finite
+
+
+class History:
+    """Rows of what is known, one for each observation; made once, as encoding a configuration takes its time.
+
+    Attributes:
+        unchanged: how many rows were there before the last update as they are now.
+    """
+
+    def __init__(self, cube: Cube, rungs: Sequence[int]) -> None:
+        self._cube, self._rungs = cube, rungs
+        self._places: dict[Key, Array | None] = {}
+        self._done: list[Observation] = []
+        self._keys: list[Key] = []
+        self._tried: Counter[Key] = Counter()
+        self._points = np.empty((64, len(cube.cells)))
+        self._losses = np.empty((64, max(len(rungs), 1)))
+        self._others = np.empty((64, 4))
+        self.unchanged = 0
+
+    def __len__(self) -> int:
+        return len(self._done)
+
+    def update(self, done: Sequence[Observation]) -> None:
+        """Makes the rows those of `done`."""
+        self.unchanged = _common(self._done, done)
+        for name in self._own(self.unchanged):
+            self._tried[name] -= 1
+            if not self._tried[name]:
+                del self._tried[name]
+        del self._done[self.unchanged :], self._keys[self.unchanged :]
+        for seen in done[self.unchanged :]:
+            self._add(seen)
+
+    def tried(self, config: Key) -> bool:
+        """Whether this search has tried the configuration."""
+        return config in self._tried
+
+    def count_tried(self, pending: Iterable[Key]) -> int:
+        """How many configurations this search has tried or is trying."""
+        return len(self._tried) + sum(name not in self._tried for name in pending)
+
+    def settled(self, pending: Container[Key]) -> int:
+        """How many rows are left without those at the end whose trials are still running."""
+        count = len(self)
+        while count and self._keys[count - 1] in pending:
+            count -= 1
+        return count
+
+    def place(self, config: Config) -> Array | None:
+        """The point (d,) of a configuration, or None where it is outside the space."""
+        name = key(config)
+        if name not in self._places:
+            self._places[name] = self._cube.place([config])[0] if self._cube.space.contains(config) else None
+        return self._places[name]
+
+    @property
+    def points(self) -> Array:
+        """(n, d) in the unit cube; those of configurations outside the space mean nothing."""
+        return self._points[: len(self)]
+
+    @property
+    def losses(self) -> Array:
+        """(n, r), the lowest loss up to each rung, NaN at those not reached."""
+        return self._losses[: len(self)]
+
+    @property
+    def inside(self) -> Mask:
+        """(n,), whether the configuration is one of the space."""
+        return self._others[: len(self), 0] > 0
+
+    @property
+    def failed(self) -> Mask:
+        """(n,), whether the trial gave no loss."""
+        return self._others[: len(self), 1] > 0
+
+    @property
+    def variances(self) -> Array:
+        """(n,), of the losses, as far as repeats tell; else 0."""
+        return self._others[: len(self), 2]
+
+    @property
+    def costs(self) -> Array:
+        """(n,), seconds an epoch; NaN where unknown."""
+        return self._others[: len(self), 3]
+
+    def _own(self, start: int) -> list[Key]:
+        """The configurations from row `start` on that are of this search."""
+        return [n for n, seen in zip(self._keys[start:], self._done[start:], strict=True) if not seen.prior]
+
+    def _add(self, seen: Observation) -> None:
+        row, name, place = len(self._done), key(seen.config), self.place(seen.config)
+        if row == len(self._points):
+            self._points, self._losses, self._others = (
+                np.concatenate([rows, np.empty_like(rows)]) for rows in (self._points, self._losses, self._others)
+            )
+        self._points[row] = INACTIVE if place is None else place
+        self._losses[row] = np.clip(losses_at(seen, self._rungs), -HUGE, HUGE)
+        variance = seen.variance if math.isfinite(seen.variance) else 0.0
+        cost = seen.cost / max(seen.budget, 1) if seen.cost > 0 else math.nan
+        self._others[row] = place is not None, seen.failed, variance, cost
+        if not seen.prior:
+            self._tried[name] += 1
+        self._done.append(seen)
+        self._keys.append(name)
+
+
+def _common(before: Sequence[Observation], now: Sequence[Observation]) -> int:
+    """How many observations at the beginning are the very same."""
+    same = list(map(is_, before, now))
+    return same.index(False) if False in same else len(same)

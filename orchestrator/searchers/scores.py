@@ -1,0 +1,34 @@
+"""Losses on a scale on which a Gaussian process can model them."""
+
+import numpy as np
+from scipy.stats import norm, rankdata
+
+from orchestrator.searchers.cube import Array
+
+
+def half_rank(losses: Array) -> Array:
+    """Scores (n,) of finite losses (n,), about standard normal, lower for the better.
+
+    The half better than the median keeps its distances from it; of the others only the rank counts, as a normal
+    quantile (the half-rank warping of Song et al. 2024, "The Vizier Gaussian Process Bandit Algorithm"). So no terrible
+    trial flattens the differences among the good ones.
+    """
+    gains = np.median(losses) - losses
+    good = gains > 0
+    if not good.any():
+        return np.zeros(len(losses))
+    gains /= gains.max()
+    quantiles = norm.ppf((rankdata(losses) - 0.5) / len(losses))
+    scores: Array = np.where(good, -gains / np.sqrt(np.mean(gains[good] ** 2)), np.maximum(quantiles, 0.0))
+    return scores
+
+
+def scaled_variances(losses: Array, scores: Array, variances: Array) -> Array:
+    """The variances (n,) of losses on the scale of their scores: by the scores a deviation below and above."""
+    if not variances.any():
+        return np.zeros(len(losses))
+    order = np.argsort(losses, kind="stable")
+    deviations = np.sqrt(variances)
+    low, high = (np.interp(losses + s * deviations, losses[order], scores[order]) for s in (-1, 1))
+    squares: Array = ((high - low) / 2) ** 2
+    return squares
