@@ -69,7 +69,8 @@ def run_all(plan: Plan, cache: Cache, refresh: bool) -> dict[Search, list[float]
         known = cache.get(search) if kept and not refresh else None
         if known is None:
             known = _timed(search)
-            known = cache.put(search, known) if kept else known
+            if kept:
+                cache.put(search, known)
         found[search] = known
     return found
 

@@ -41,23 +41,21 @@ class Cache:
             self._known[search] = _expand(steps, search.evaluations)
 
     def get(self, search: Search) -> list[float] | None:
-        """The regret after each evaluation, to 5 digits, or None where the search is not known."""
+        """The regret after each evaluation, or None where the search is not known."""
         return self._known.get(search)
 
-    def put(self, search: Search, regrets: list[float]) -> list[float]:
-        """Append to the file; the regrets as `get` will give them."""
+    def put(self, search: Search, regrets: list[float]) -> None:
+        """Append to the file."""
         row = {**search._asdict(), "steps": _steps(regrets)}
         self._file.parent.mkdir(parents=True, exist_ok=True)
         with self._file.open("a") as file:
             file.write(json.dumps(row, separators=(",", ":")) + "\n")
-        self._known[search] = _expand(row["steps"], search.evaluations)
-        return self._known[search]
+        self._known[search] = regrets
 
 
 def _steps(regrets: list[float]) -> list[tuple[int, float]]:
     """The evaluations, counted from 0, at which the regret changes, with the new one."""
-    rounded = [float(f"{regret:.5g}") for regret in regrets]
-    return [(at, new) for at, (old, new) in enumerate(zip([None, *rounded], rounded, strict=False)) if old != new]
+    return [(at, new) for at, (old, new) in enumerate(zip([None, *regrets], regrets, strict=False)) if old != new]
 
 
 def _expand(steps: list[tuple[int, float]], evaluations: int) -> list[float]:

@@ -32,7 +32,7 @@ class Trial(NamedTuple):
 
 
 def play(task: Task, contender: Contender, *, evaluations: int, at_once: int, seed: int) -> list[float]:
-    """The normalised regret of the best so far after each evaluation.
+    """The normalised regret of the best so far after each evaluation, to 5 digits, as it is kept: equals must tie.
 
     With each proposal `at_once` trials are pending. Which of them ends next is drawn by `seed`, the same for every
     contender.
@@ -49,5 +49,5 @@ def play(task: Task, contender: Contender, *, evaluations: int, at_once: int, se
         loss = task.evaluate(ended.config)
         contender.tell(ended.number, loss)
         best = min(best, loss)
-        regrets.append(task.regret(best))
+        regrets.append(float(f"{task.regret(best):.5g}"))
     return regrets

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -95,6 +96,11 @@ def test_several_at_a_time_end_in_an_order_that_the_seed_draws() -> None:
     assert sorted(first.ended) == list(range(20))
 
 
+def test_regrets_are_rounded_so_that_what_is_kept_ties_with_what_is_not() -> None:
+    task = replace(LINE, median=7.0)
+    assert play(task, Watched(), evaluations=2, at_once=1, seed=0) == [2.7143, 2.5714]
+
+
 @pytest.mark.parametrize("at_once", [1, 4])
 @pytest.mark.parametrize("name", CONTENDERS)
 def test_every_contender_proposes_what_the_space_has(name: str, at_once: int) -> None:
@@ -118,10 +124,10 @@ def test_every_contender_proposes_what_the_space_has(name: str, at_once: int) ->
 
 def test_what_is_kept_comes_back_for_the_same_search_only(tmp_path: Path) -> None:
     file = tmp_path / "new" / "kept.jsonl"
-    regrets = [0.5, 0.5, 0.123456789, 0.123456789, 0.0, 0.0]
+    regrets = [0.5, 0.5, 0.12346, 0.12346, 1e-9, 0.0]
     assert Cache(file).get(SEARCH) is None
-    assert Cache(file).put(SEARCH, regrets) == [0.5, 0.5, 0.12346, 0.12346, 0.0, 0.0]
-    assert Cache(file).get(SEARCH) == [0.5, 0.5, 0.12346, 0.12346, 0.0, 0.0]
+    Cache(file).put(SEARCH, regrets)
+    assert Cache(file).get(SEARCH) == regrets
     assert Cache(file).get(SEARCH._replace(versions="peer 1.1")) is None
     assert Cache(file).get(SEARCH._replace(seed=2)) is None
 
