@@ -35,7 +35,7 @@ MARKS = (20, 40, 100)
 JUDGED = (40, 100)
 """The evaluations after which something is wanted."""
 MODES = {1: "sequential", 8: "8 at a time"}
-SHORT_SEEDS = 4
+SHORT_SEEDS = 8
 
 
 class Plan(NamedTuple):
@@ -52,6 +52,12 @@ class Plan(NamedTuple):
         for seed, at_once, name, task in product(range(self.seeds), self.modes, self.contenders, self.tasks):
             libraries = (*CONTENDERS[name].libraries, TASKS[task].library)
             yield Search(task, name, seed, at_once, self.evaluations, versions(libraries))
+
+
+def kept_seeds(plan: Plan, cache: Cache) -> int:
+    """How many seeds, from the first on, lack none of the peers' searches."""
+    peers = [search for search in plan.searches() if CONTENDERS[search.contender].libraries]
+    return min((search.seed for search in peers if cache.get(search) is None), default=plan.seeds)
 
 
 def run(search: Search) -> list[float]:
@@ -135,6 +141,7 @@ def parse() -> argparse.Namespace:
     )
     parser.add_argument("--at-once", type=int, nargs="+", choices=MODES, default=[*MODES], help="1, 8 or both")
     parser.add_argument("--evaluations", type=int, default=max(MARKS), help="of each search (default: 100)")
+    parser.add_argument("--only-kept", action="store_true", help="only the seeds that lack none of the peers' searches")
     parser.add_argument("--refresh", action="store_true", help="make the peers' searches again, too")
     parser.add_argument("--kept", type=Path, default=KEPT, metavar="FILE", help="the peers' searches")
     options = parser.parse_args()
@@ -148,8 +155,13 @@ def main() -> None:
     """Exits with 1 if a figure is not as wanted."""
     options = parse()
     plan = Plan(options.tasks, options.only, options.seeds, options.at_once, options.evaluations)
+    cache = Cache(options.kept)
     try:
-        found = run_all(plan, Cache(options.kept), options.refresh)
+        if options.only_kept:
+            plan = plan._replace(seeds=kept_seeds(plan, cache))
+        if not plan.seeds:
+            raise SystemExit(f"{options.kept}: has not all of the peers' searches of any seed")
+        found = run_all(plan, cache, options.refresh)
     except PackageNotFoundError as error:
         raise SystemExit(f"{error.name} is not installed: pip install -e '.[bench]'") from None
     raise SystemExit(not report(figures(plan, found), options.json))

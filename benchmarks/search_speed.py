@@ -116,9 +116,10 @@ def measure_all(options: argparse.Namespace) -> Found:
 
 
 def _repeats(name: str, size: int, options: argparse.Namespace) -> int:
+    usual: int = options.repeats
     if name == OURS:
-        return max(options.repeats, size // 4)
-    repeats = REPEATS.get(name, {}).get(size, options.repeats)
+        return max(usual, size // 4)
+    repeats = REPEATS.get(name, {}).get(size, usual)
     return max(2, repeats // 3) if options.short else repeats
 
 

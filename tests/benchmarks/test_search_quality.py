@@ -7,7 +7,7 @@ pytest.importorskip("cocoex", reason="the extra `bench` is not installed")
 
 from benchmarks import search_quality
 from benchmarks.search.cache import Cache, Search
-from benchmarks.search_quality import Plan, figures, run_all
+from benchmarks.search_quality import Plan, figures, kept_seeds, run_all
 
 PLAN = Plan(("bbob-gallagher-3",), ("halving", "random", "optuna tpe"), seeds=2, modes=(1, 8), evaluations=40)
 
@@ -33,6 +33,17 @@ def test_only_peers_are_kept_and_only_they_are_not_played_again(
     played.clear()
     run_all(PLAN, Cache(file), refresh=True)
     assert len(played) == 12
+
+
+def test_a_seed_is_kept_when_all_peers_have_played_it(tmp_path: Path) -> None:
+    cache = Cache(tmp_path / "kept.jsonl")
+    peers = [search for search in PLAN.searches() if search.contender == "optuna tpe"]
+    counts = []
+    for search in peers:
+        counts.append(kept_seeds(PLAN, cache))
+        cache.put(search, [0.5] * 40)
+    assert [*counts, kept_seeds(PLAN, cache)] == [0, 0, 1, 1, 2]
+    assert kept_seeds(PLAN._replace(seeds=5), cache) == 2
 
 
 def test_a_search_is_played_as_its_name_says() -> None:
