@@ -21,6 +21,7 @@ _RULES = {
     "invalid_key": "a key must be text",
     "less_than": "must be less than {lt:.12g}",
     "less_than_equal": "must be at most {le:.12g}",
+    "list_type": "must be a list",
     "literal_error": "must be {expected}",
     "string_type": "must be text",
     "string_unicode": "must be text",

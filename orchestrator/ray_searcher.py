@@ -50,7 +50,7 @@ class RaySearcher(TuneSearcher):
         limit = self._settings.trials
         if limit is not None and len(self._record.trials) >= limit:
             return None
-        if last := self._record.to_repeat(self._settings.repeats):
+        if self._settings.repeats > 1 and (last := self._record.to_repeat(self._settings.repeats)):
             return self._record.propose(last.config, repeat=last.repeat + 1)
         started = time.perf_counter()
         config = self._searcher.suggest(self._record.observations(), self._record.pending())

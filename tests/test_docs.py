@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from orchestrator.sweep import make_sweep
+from orchestrator.sweep import load_sweep, make_sweep
 from search_spaces import load_space
 
 ROOT = Path(__file__).parents[1]
@@ -25,6 +25,13 @@ def test_the_sweep_is_sound():
 def test_the_space_is_sound(tmp_path):
     (tmp_path / "space.yaml").write_text(blocks("yaml")[1])
     assert len(load_space(tmp_path / "space.yaml")) == 5
+
+
+def test_the_search_with_constraints_is_sound(tmp_path):
+    (tmp_path / "sweep.yaml").write_text("name: x\n" + blocks("yaml")[2])
+    sweep = load_sweep(tmp_path / "sweep.yaml")
+    assert sweep.space.constraints
+    assert sweep.search.repeats == 3
 
 
 def test_links_lead_somewhere():

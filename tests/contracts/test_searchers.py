@@ -6,6 +6,9 @@ import warnings
 
 import numpy as np
 import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from orchestrator.searchers import (
     SEARCHERS,
@@ -16,7 +19,7 @@ from orchestrator.searchers import (
     Searcher,
     make_searcher,
 )
-from search_spaces import Choice, Constant, Grid, Int, LogInt, LogUniform, Space, Uniform, When
+from search_spaces import Choice, Constant, Grid, Int, LogInt, LogUniform, Space, Uniform, When, to_yaml
 
 SEARCHERS_UNDER_TEST = {
     "grid": GridSearcher,
@@ -38,6 +41,10 @@ FINITE = {
             "dropout": When(Grid([0.1, 0.5]), {"depth": 2}),
         }
     ),
+    "constrained": Space(
+        {"a": Int(1, 4), "b": Int(1, 4), "c": When(Grid([1, 2]), {"a": 1})}, ["a * b <= 4", "b + c != 3"]
+    ),
+    "one of many": Space({"a": Int(1, 100), "b": Int(1, 100)}, ["a == 77 and b == 3"]),
 }
 INFINITE = {
     "uniform": Space({"x": Uniform(-1, 1)}),
@@ -55,8 +62,20 @@ INFINITE = {
         }
     ),
     "finite in one branch": Space({"a": Choice(["x", "y"]), "b": When(Uniform(0, 1), {"a": "x"})}),
+    "constrained continuum": Space(
+        {
+            "width": LogInt(1, 512),
+            "depth": Int(1, 8),
+            "name": Choice(["sgd", "adam"]),
+            "momentum": When(Uniform(-1, 1), {"name": "sgd"}),
+        },
+        ["width * depth <= 64", "momentum > 0"],
+    ),
 }
-HUGE = {"huge": Space({"a": Int(1, 1000), "b": Int(1, 1000)})}
+HUGE = {
+    "huge": Space({"a": Int(1, 1000), "b": Int(1, 1000)}),
+    "huge and constrained": Space({"a": Int(1, 1000), "b": Int(1, 1000)}, ["a % 7 == 0 or a > b"]),
+}
 LOSSES = {
     "failed": lambda n: [math.nan, math.inf, -math.inf][n % 3],
     "mostly failed": lambda n: 0.5 if n == 0 else math.nan,
@@ -120,6 +139,45 @@ def test_proposals_are_valid_new_and_plain(name, make, case):
         assert json.loads(json.dumps(config)) == config
 
 
+@pytest.mark.parametrize("case", ["mixed", "conditional", "constrained", "constrained continuum"])
+@pytest.mark.parametrize("searcher", SEARCHERS)
+def test_first_guesses_come_first_and_then_what_the_searcher_proposes(searcher, case):
+    space = (FINITE | INFINITE)[case]
+    if searcher == "grid" and space.size is None:
+        pytest.skip("a grid has no continuum")
+    rng = np.random.default_rng(5)
+    guesses = [space.sample(rng) for _ in range(3)]
+    different = [config for n, config in enumerate(guesses) if config not in guesses[:n]]
+    proposed = walk(make_searcher(searcher, space, 1, start=guesses), steps=8)
+    assert proposed[: len(different)] == different
+    assert all(config not in proposed[:n] and space.contains(config) for n, config in enumerate(proposed))
+    assert len(proposed) == min(8, space.size or 8)
+
+
+@pytest.mark.parametrize("case", ["mixed", "constrained"])
+def test_what_an_earlier_run_has_tried_may_be_proposed_again(make, case):
+    space = FINITE[case]
+    earlier = [Observation(config=config, loss=loss_of(config), prior=True) for config in space.grid()]
+    searcher, proposed = make(space), []
+    while (
+        config := searcher.suggest([*earlier, *(Observation(config=c, loss=0.5) for c in proposed)], [])
+    ) is not None:
+        assert config not in proposed
+        proposed.append(config)
+    assert len(proposed) == space.size
+
+
+@settings(max_examples=40)
+@given(st.sampled_from(sorted(FINITE | HUGE | INFINITE)), st.sampled_from(["random", "bayes"]), st.integers(0, 99))
+def test_a_proposal_survives_yaml_and_json_and_maps_to_the_cube_and_back(case, searcher, seed):
+    space = (FINITE | HUGE | INFINITE)[case]
+    for config in walk(make_searcher(searcher, space, seed), steps=3):
+        assert yaml.safe_load(to_yaml(config)) == json.loads(json.dumps(config)) == config
+        point = space.to_unit(config)
+        assert ((point >= 0) & (point <= 1)).all()
+        np.testing.assert_allclose(space.to_unit(space.active(space.from_unit(point))), point, atol=1e-9)
+
+
 @pytest.mark.parametrize("case", FINITE)
 def test_a_finite_space_is_exhausted_and_then_there_is_nothing(make, case):
     space = FINITE[case]
@@ -180,7 +238,7 @@ def test_a_walk_resumed_from_its_record_goes_on_as_it_would_have(name, make):
     space = spaces_for(name)["mixed" if name == "grid" else "everything"]
     searcher, record = make(space), []
     for _ in range(12):
-        fresh = make(Space(space.parameters))
+        fresh = make(Space(space.parameters, space.constraints))
         config = fresh.suggest(json_round(record), [])
         assert config == searcher.suggest(record, [])
         record.append(Observation(config=config, loss=loss_of(config)))

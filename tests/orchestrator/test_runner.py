@@ -1,9 +1,11 @@
 """Whole sweeps on a real Ray: what is recorded, what is repeatable, and what does not stop them."""
 
+import shutil
+
 import pandas as pd
 import pytest
 
-from orchestrator import SweepError, open_run, run
+from orchestrator import SweepError, open_run, resume, run
 from orchestrator.journal import Journal
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("ray_session")]
@@ -76,6 +78,29 @@ def test_the_best_are_compressed_and_compared_with_their_parents(tiny):
     assert table.loc["pruned", "parent"] == result.best().iloc[0]["trial"]
     assert (table[["test_accuracy", "latency_1_median_ms", "latency_32_median_ms", "bytes"]] > 0).all(axis=None)
     assert all((result.folder / path).is_file() for path in table["path"])
+
+
+def test_guesses_repeats_and_earlier_runs_in_one_sweep_that_is_resumed(tiny):
+    """The earlier run is deleted before the resume: what was learned of it is in the journal."""
+    earlier = run(tiny(name="earlier", search={"name": "random", "trials": 2}), quiet=True)
+    space = {
+        "parameters": {"optimizer.lr": {"log_uniform": [1e-4, 0.5]}, "model.depth": {"int": [1, 2]}, "model.width": 8},
+        "constraints": ["model.depth == 1 or optimizer.lr < 0.1"],
+    }
+    narrow = {"parameters": {"optimizer.lr": {"log_uniform": [1e-4, 0.5]}}, "constraints": ["optimizer.lr < 0.4"]}
+    search = {"name": "bayes", "repeats": 2, "warm_start": [str(earlier.folder)]}
+    first = run(tiny(name="narrow", space=narrow, search={**search, "trials": 1}, asha=None), quiet=True)
+    assert first.record().prior[str(earlier.folder)][0].config.keys() == {"optimizer.lr"}
+    guess = {"optimizer.lr": 0.3, "model.depth": 1}
+    shutil.rmtree(earlier.folder)
+    with pytest.raises(SweepError, match=r"search\.warm_start: .*earlier: "):
+        run(tiny(name="gone", space=narrow, search={**search, "trials": 1}), quiet=True)
+    result = resume(first.folder, {"search": {"trials": 4, "start": [guess]}, "space": space}, quiet=True)
+    trials = result.trials()
+    assert list(trials["repeat"]) == [0, 1, 0, 1]
+    assert trials["config.optimizer.lr"][2] == trials["config.optimizer.lr"][3] == 0.3
+    assert trials["val_loss"][2] != trials["val_loss"][3]
+    assert list(result.configs()["repeats"]) == [2, 2]
 
 
 def test_tables_on_disk_are_those_of_the_run(tiny):

@@ -23,6 +23,10 @@ def lr(domain):
     return {"space": {"parameters": {"optimizer.lr": domain}}}
 
 
+def rules(*constraints):
+    return {"space": {**lr({"log_uniform": [1e-3, 0.1]})["space"], "constraints": list(constraints)}}
+
+
 BAD = [
     ({"nme": 3}, "nme: unknown key; did you mean 'name'"),
     ({"search": {"name": "bayse", "trials": 3}}, "search.name:.*'bayse'; did you mean 'bayes'"),
@@ -63,6 +67,42 @@ BAD = [
     (
         {"search": {"name": "random", "trials": 10**10}},
         "search.trials: must be at most 1000000000, but got 10000000000",
+    ),
+    (
+        {"search": {"name": "random", "trials": 3, "per_second": True}},
+        "search.per_second: must be left out unless search.name is 'bayes', but got True",
+    ),
+    (
+        {"search": {"name": "random", "trials": 3, "warm_start": ["x"]}},
+        "search.warm_start: must be left out unless search.name is 'bayes'",
+    ),
+    ({"search": {"trials": 3, "warm_start": "x"}}, "search.warm_start: must be a list, but got 'x'"),
+    ({"search": {"trials": 3, "warm_start": [""]}}, "search.warm_start: must be a path, but got ''"),
+    ({"search": {"trials": 3, "repeats": 0}}, "search.repeats: must be at least 1, but got 0"),
+    (
+        {"search": {"trials": 3, "repeats": 2}, "train": {"seed": 3}},
+        "search.repeats: must be 1 where train.seed gives the seed, but got 2",
+    ),
+    ({"search": {"trials": 3, "start": {}}}, "search.start: must be a list, but got {}"),
+    ({"search": {"trials": 3, "start": [3]}}, "search.start.0: must be a mapping, but got 3"),
+    (
+        {"search": {"trials": 3, "start": [{"optimizer.lr": 0.01}, {}]}},
+        r"search\.start\.1: must set every parameter that is switched on, but optimizer\.lr got no value$",
+    ),
+    (
+        {"search": {"trials": 3, "start": [{"optimizer.lr": 5}]}},
+        r"search\.start\.0\.optimizer\.lr: must be in LogUniform\(low=0\.001, high=0\.1\), but got 5$",
+    ),
+    (
+        {"search": {"trials": 3, "start": [{"optimizer.lrr": 0.01}]}},
+        r"search\.start\.0\.optimizer\.lrr: must be a parameter .*; did you mean 'optimizer\.lr'\?",
+    ),
+    (rules("optimizer.lr > 1"), r"^sweep: space\.constraints: must allow one of 10000 configurations drawn, but got"),
+    (rules("optimizr.lr > 0"), r"^sweep: space\.constraints\.0: .*'optimizr\.lr'; did you mean 'optimizer\.lr'"),
+    (rules("optimizer.lr / 0 > 0"), r"^sweep: space\.constraints\.0: .* raised ZeroDivisionError"),
+    (
+        rules("optimizer.lr < 0.05") | {"search": {"trials": 3, "start": [{"optimizer.lr": 0.08}]}},
+        r"search\.start\.0\.constraints: 'optimizer\.lr < 0\.05' must hold, but got {'optimizer\.lr': 0\.08}",
     ),
     ({"limits": 3}, "limits: must be a mapping of epochs, minutes, target, patience, but got 3"),
     ({"limits": {"minutes": math.nan}}, "limits.minutes: must be a finite number, but got nan"),
@@ -208,3 +248,45 @@ def test_seeds_of_trials_come_from_the_sweep_unless_given():
     sweep = make_sweep({**GOOD, "seed": 7, "train": {"epochs": 8, "data": {"seed": 1}}})
     train = sweep.train_config({"optimizer.lr": 0.01})
     assert (train.seed, train.data.seed, train.optimizer.lr) == (7, 1, 0.01)
+
+
+def test_constraints_guesses_and_repeats_survive_yaml(tmp_path):
+    search = {"name": "bayes", "trials": 3, "repeats": 2, "start": [{"optimizer.lr": 0.01}], "per_second": True}
+    sweep = make_sweep({**GOOD, **rules("optimizer.lr < 0.05"), "search": {**search, "warm_start": ["there"]}})
+    (tmp_path / "sweep.yaml").write_text(dump_sweep(sweep))
+    again = load_sweep(tmp_path / "sweep.yaml")
+    assert again == sweep
+    assert again.search.start == [{"optimizer.lr": 0.01}]
+    assert again.search.warm_start == [str(Path("there").absolute())]
+
+
+def test_an_earlier_run_is_looked_up_beside_the_sweep_first(tmp_path):
+    (tmp_path / "earlier").mkdir()
+    (tmp_path / "x.yaml").write_text(yaml.safe_dump({**GOOD, "search": {"trials": 3, "warm_start": ["earlier"]}}))
+    assert load_sweep(tmp_path / "x.yaml").search.warm_start == [str(tmp_path / "earlier")]
+
+
+def test_a_repeat_has_a_training_seed_of_its_own_on_the_same_data():
+    sweep = make_sweep({**GOOD, "seed": 5})
+    trains = [sweep.train_config({"optimizer.lr": 0.01}, repeat) for repeat in range(3)]
+    assert [train.seed for train in trains] == [5, 6, 7]
+    assert {train.data.seed for train in trains} == {5}
+
+
+def test_a_function_that_no_resume_could_find_is_refused_when_a_sweep_is_made():
+    space = Space({"optimizer.lr": LogUniform(1e-3, 0.1)}, [lambda config: True])
+    with pytest.raises(SweepError, match=r"^sweep: space\.constraints\.0: a function must be at the top level"):
+        make_sweep({**GOOD, "space": space})
+
+
+def test_reading_a_sweep_imports_no_rule_and_checking_it_does(tmp_path, monkeypatch):
+    space = {**lr({"log_uniform": [1e-3, 0.1]})["space"], "constraints": ["my_sweep_rules:gentle"]}
+    start = [{"optimizer.lr": 0.08}]
+    sweep = make_sweep({**GOOD, "space": space, "search": {"trials": 3, "start": start}})
+    assert sweep.epochs == 8
+    with pytest.raises(SweepError, match=r"^space\.constraints\.0: 'my_sweep_rules:gentle' cannot be imported"):
+        sweep.check()
+    (tmp_path / "my_sweep_rules.py").write_text("def gentle(config):\n    return config['optimizer.lr'] < 0.05\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(SweepError, match=r"^search\.start\.0\.constraints: 'my_sweep_rules:gentle' must hold"):
+        make_sweep({**GOOD, "space": space, "search": {"trials": 3, "start": start}}).check()
