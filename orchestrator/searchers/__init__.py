@@ -16,7 +16,10 @@ SEARCHERS: dict[str, Callable[[Space, int], Searcher]] = {
 
 
 def make_searcher(name: str, space: Space, seed: int, *, rungs: Sequence[int] = ()) -> Searcher:
-    """The searcher of that name. Raises ValueError for a name that is not in SEARCHERS."""
+    """The searcher of that name. Raises ValueError for a name that is not in SEARCHERS.
+
+    rungs: the epochs after which trials are compared, the last one the full budget, for searchers that learn from them.
+    """
     if name not in SEARCHERS:
         hint = nearest(name, SEARCHERS)
         raise ValueError(
