@@ -22,7 +22,7 @@ class Tpe:
 
     def __init__(self, space: Space, seed: int) -> None:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        self._study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=seed))
+        self.study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=seed))
         self._distributions = {name: _distribution(domain) for name, domain in space.domains.items()}
         self._asked: dict[Key, list[optuna.Trial]] = {}
 
@@ -31,7 +31,7 @@ class Tpe:
         for seen in done:
             if key(seen.config) not in open_trials:
                 self._tell(seen)
-        trial = self._study.ask(self._distributions)
+        trial = self.study.ask(self._distributions)
         config: dict[str, Any] = dict(trial.params)
         self._asked.setdefault(key(config), []).append(trial)
         return config
@@ -40,9 +40,9 @@ class Tpe:
         """What is told already is no longer among those asked."""
         for trial in self._asked.pop(key(seen.config), []):
             if seen.failed:
-                self._study.tell(trial, state=optuna.trial.TrialState.FAIL)
+                self.study.tell(trial, state=optuna.trial.TrialState.FAIL)
             else:
-                self._study.tell(trial, seen.curve[-1])
+                self.study.tell(trial, seen.curve[-1])
 
 
 def _distribution(domain: Domain) -> BaseDistribution:

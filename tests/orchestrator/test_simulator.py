@@ -178,6 +178,18 @@ def test_methods_are_compared_and_wrong_ones_refused():
         compare(plan(), curves, ["bays"], 1)
 
 
+def test_searchers_are_told_the_rungs(monkeypatch):
+    told = []
+
+    def remembering(name, space, seed, *, rungs):
+        told.append((name, seed, rungs))
+        return RandomSearcher(space, seed)
+
+    monkeypatch.setattr("orchestrator.simulator.make_searcher", remembering)
+    compare(plan(trials=1), falling(), ["bayes"], 2, quiet=True)
+    assert set(told) == {("bayes", 0, (1, 3, 9)), ("bayes", 1, (1, 3, 9))}
+
+
 def test_a_grid_is_worked_off_and_no_more():
     space = Space({"x": Grid((0.1, 0.9)), "kind": Choice(("a", "b"))})
     curves = Curves(space, "val_loss", 1.0, [curve(0.1, 2.0, 1.0)])
