@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import json
-import re
 import zlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
 from orchestrator.errors import SweepError, Unfinished
-from orchestrator.journal_lines import LineFiles, LineObjects
+from orchestrator.journal_lines import HEAD, LineFiles, LineObjects, line_number
 from orchestrator.signals import Halt
 from trainables.storage import Place, local_path
 
 Event = dict[str, Any]
-
-_HEAD = re.compile(rb"(?=[0-9a-f]{8} [0-9]+ )")
 
 
 class Journal:
@@ -114,10 +111,8 @@ def encode(number: int, event: Event) -> bytes:
 
 def decode(line: bytes) -> tuple[int, Event] | None:
     """The number and the event of a line, or None if the line is damaged."""
-    if not _HEAD.match(line) or int(line[:8], 16) != zlib.crc32(line[9:]):
-        return None
-    number, _, text = line[9:].partition(b" ")
-    return int(number), json.loads(text)
+    number = line_number(line)
+    return None if number is None else (number, json.loads(line.split(b" ", 2)[2]))
 
 
 class _Reader:
@@ -154,6 +149,6 @@ def _is_one_record(tail: list[bytes]) -> bool:
     """Whether the damaged lines at a file's end can be one record, torn or changed in one byte, and not more."""
     if len(tail) == 1:
         # A changed line end would make one line of two records.
-        return not any(decode(tail[0][head.start() :]) for head in _HEAD.finditer(tail[0]))
+        return not any(decode(tail[0][head.start() :]) for head in HEAD.finditer(tail[0]))
     # A byte changed into a line end makes two lines of one record.
     return not tail or (len(tail) == 2 and any(decode(b"%s%c%s" % (tail[0], byte, tail[1])) for byte in range(256)))

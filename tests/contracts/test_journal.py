@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.errors import StoreFailed, SweepError
-from orchestrator.journal import Journal
+from orchestrator.errors import LockLost, StoreFailed, SweepError
+from orchestrator.journal import Journal, SessionJournal
+from orchestrator.signals import Halt
 from trainables.storage import delete_file, join, list_files, read_bytes, write_bytes
 
 ROOT = Path(__file__).parents[2]
@@ -173,7 +174,7 @@ def test_damage_to_a_record_that_others_follow_is_reported_and_nothing_is_writte
     write(folder, range(3, 5))
     first = Journal(folder).paths()[0]
     damage(first)
-    with pytest.raises(SweepError, match=r"000001\.jsonl.*: line 3 is damaged"):
+    with pytest.raises(SweepError, match=r"00001\.jsonl.*: line 3 is damaged"):
         numbers(folder)
     with pytest.raises(SweepError, match="line 3 is damaged"):
         Journal(folder).append({"number": 5})
@@ -183,7 +184,7 @@ def test_a_file_that_is_missing_is_reported(folder):
     for start in range(3):
         write(folder, [start])
     delete_file(Journal(folder).paths()[1])
-    with pytest.raises(SweepError, match=r"000003\.jsonl.*: line 1 is record 3: record 2 should be there"):
+    with pytest.raises(SweepError, match=r"3(-00001)?\.jsonl.*: line 1 is record 3: record 2 should be there"):
         numbers(folder)
 
 
@@ -214,3 +215,39 @@ def test_a_store_that_refuses_an_append_is_an_error_of_that_append(s3_folder):
     with pytest.raises(StoreFailed, match="NO_SUCH_BUCKET"):
         journal.append({"number": 0})
     assert os.environ["AWS_SECRET_ACCESS_KEY"] not in s3_folder
+
+
+@pytest.mark.parametrize("late", [1, 70])
+def test_what_is_written_late_by_one_who_lost_the_run_is_not_read(s3_folder, late):
+    loser, winner = Journal(s3_folder), Journal(s3_folder)
+    for number in range(3):
+        loser.append({"number": number})
+    winner.append({"number": 3})
+    for _ in range(late):
+        loser.append({"number": "late"})
+    winner.append({"number": 4})
+    expected = [{"number": number} for number in range(5)]
+    assert list(Journal(s3_folder).read()) == expected
+    loser.close()
+    winner.close()
+    assert list(Journal(s3_folder).read()) == expected
+
+
+def test_what_keeps_an_event_out_of_a_sessions_journal_ends_the_session(s3_folder):
+    lost = []
+
+    def check():
+        if lost:
+            raise LockLost("gone")
+
+    journal = SessionJournal(s3_folder, check)
+    journal.append({"number": 0})
+    lost.append(True)
+    with pytest.raises(Halt) as halt:
+        journal.append({"number": 1})
+    assert isinstance(halt.value.reason, LockLost)
+    journal.close()
+    assert list_files(s3_folder) == ["0001-00001/0000000001.jsonl"]
+    with pytest.raises(Halt) as halt:
+        SessionJournal(s3_folder.replace("s3://tests/", "s3://no-such-bucket/"), list).append({"number": 0})
+    assert isinstance(halt.value.reason, StoreFailed)

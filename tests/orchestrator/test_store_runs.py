@@ -15,12 +15,11 @@ from orchestrator.journal import Journal
 from orchestrator.lock import LOCK, RunLock
 from orchestrator.run_folder import make_folder
 from trainables import load_checkpoint
-from trainables.storage import children, delete_tree, exists, join, list_files
+from trainables.storage import children, delete_tree, exists, join, list_files, read_bytes
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("ray_session")]
 
 METRICS = ["trial", "epoch", "train_loss", "val_loss", "val_accuracy", "lr"]
-MEASURED = ["id", "status", "path", "macs", "bytes", "val_accuracy", "test_accuracy", "parity_agreement"]
 
 
 @pytest.fixture
@@ -34,7 +33,6 @@ def check_same(run, reference):
     columns = ["trial", "status", "epochs", "best_epoch", "val_accuracy", "checkpoint", *configs]
     pd.testing.assert_frame_equal(run.trials()[columns], reference.trials()[columns])
     pd.testing.assert_frame_equal(run.epochs()[METRICS], reference.epochs()[METRICS])
-    pd.testing.assert_frame_equal(run.models()[MEASURED], reference.models()[MEASURED])
 
 
 def on_event(folder, number, act):
@@ -52,7 +50,7 @@ def on_event(folder, number, act):
 
 def test_a_run_in_a_store_extended_is_the_longer_run_on_a_disk(tiny, stored, s3_folder):
     post = {"best": 1, "keep_macs": [], "epochs": 1}
-    local = run(tiny(search={"name": "random", "trials": 5}, compress=post, keep_checkpoints=2), quiet=True)
+    local = run(tiny(search={"name": "random", "trials": 5}, keep_checkpoints=2), quiet=True)
     first = run(stored(search={"name": "random", "trials": 3}, keep_checkpoints=2), quiet=True)
     assert first.folder == join(s3_folder, "tiny")
     assert len(first.trials()) == 3
@@ -60,8 +58,14 @@ def test_a_run_in_a_store_extended_is_the_longer_run_on_a_disk(tiny, stored, s3_
     check_same(after, local)
     check_same(open_run(after.folder), local)
     pd.testing.assert_frame_equal(pd.read_parquet(join(after.folder, "trials.parquet")), after.trials())
-    not_lines = [name for name in list_files(after.folder) if not name.startswith("journal/")]
-    assert not_lines == [name for name in list_files(local.folder) if not name.startswith(("journal/", LOCK))]
+    model = after.models().iloc[0]
+    assert model["status"] == "ok"
+    assert model["latency_1_median_ms"] > 0
+    assert len(read_bytes(join(after.folder, model["path"]))) == model["bytes"]
+    models = [f"models/{model['id']}/{name}" for name in ("card.json", "model.onnx", "weights.safetensors")]
+    ours = [name for name in list_files(after.folder) if not name.startswith("journal/")]
+    theirs = [name for name in list_files(local.folder) if not name.startswith(("journal/", LOCK))]
+    assert ours == sorted(theirs + models)
     best = after.best()["trial"].iloc[0]
     assert load_checkpoint(join(after.folder, "checkpoints", best, "last.pt"))["history"]
 
@@ -88,6 +92,7 @@ def test_a_lost_lock_ends_the_run_which_then_touches_nothing(stored, monkeypatch
     assert len(open_run(sweep.folder).trials()) < 1000
 
 
+@pytest.mark.slow
 def test_a_store_that_fails_ends_the_run_which_goes_on_when_it_is_back(stored, s3_server):
     system, _ = FileSystem.from_uri(f"s3://away?{s3_server}&allow_bucket_creation=true")
     system.create_dir("away")
