@@ -8,7 +8,7 @@ from orchestrator.searchers.acquisition import log_expected_improvement
 from orchestrator.searchers.base import Key, Observation, key, known_keys, sample_new
 from orchestrator.searchers.candidates import Worth, around, climb, sobol
 from orchestrator.searchers.cost import log_costs
-from orchestrator.searchers.cube import Array, Cube
+from orchestrator.searchers.cube import Array, Cube, Mask
 from orchestrator.searchers.evidence import Evidence
 from orchestrator.searchers.features import Features
 from orchestrator.searchers.history import History
@@ -67,7 +67,7 @@ class BayesSearcher:
         settled = self._history.settled(waiting)
         evidence = Evidence.of(self._history, len(done) if self._rungs else settled)
         tried = self._history.count_tried(waiting)
-        if max(tried, len(evidence.scores)) < self._initial or evidence.usable < FEWEST or not self._features.count:
+        if max(tried, evidence.trials) < self._initial or evidence.usable < FEWEST or not self._features.count:
             points = self._designed(tried)
         else:
             model = self._model(settled)
@@ -103,34 +103,49 @@ class BayesSearcher:
         count = _scheduled(settled)
         if count not in self._fits:
             known = Evidence.of(self._history, count).some(FITTED)
-            self._fits[count] = fit(self._features, self._features(known.points), known.scores, known.variances)
+            inputs = self._inputs(known.points, known.levels)
+            self._fits[count] = fit(self._features, bool(self._rungs), inputs, known.scores, known.variances)
         return self._fits[count]
+
+    def _inputs(self, points: Array, levels: Array | float = 0.0) -> Array:
+        """What the kernel sees of configurations at points (n, d): their features and last, with rungs, their level."""
+        features = self._features(points)
+        return np.column_stack([features, np.broadcast_to(levels, len(points))]) if self._rungs else features
 
     def _ranked(self, model: Hyperparameters, evidence: Evidence, pending: Array, rng: np.random.Generator) -> Array:
         """Candidates (n, d), the most promising first."""
-        inputs, waiting = self._features(evidence.points), self._features(pending)
+        inputs, waiting = self._inputs(evidence.points, evidence.levels), self._inputs(pending)
         posterior = Posterior(model, inputs, evidence.scores, evidence.variances)
-        best = float(posterior.mean(np.concatenate([inputs, waiting])).min())
+        points = np.unique(np.concatenate([evidence.points, pending]), axis=0)
+        means = posterior.mean(self._inputs(points))
+        # The best mean rather than the best score: in noise a lucky score leaves no improvement to expect.
+        best, incumbents = float(means.min()), points[np.argsort(means, kind="stable")[:INCUMBENTS]]
         posterior = posterior.believing(_worthiest(posterior, waiting, best))
-        costs = self._costs()
+        costs, new = self._costs(), self._news(pending)
 
         def worth(points: Array) -> Array:
-            inputs = self._features(points)
+            inputs = self._inputs(points)
             worths = log_expected_improvement(*posterior.predict(inputs), best) - costs(inputs)
-            return np.where(self._cube.allows(points), worths, -np.inf)
+            return np.where(self._cube.allows(points) & new(points), worths, -np.inf)
 
-        points, worths = self._searched(evidence, worth, rng)
+        points, worths = self._searched(incumbents, worth, rng)
         ranked: Array = points[np.argsort(-worths, kind="stable")]
         return ranked
 
-    def _searched(self, evidence: Evidence, worth: Worth, rng: np.random.Generator) -> tuple[Array, Array]:
+    def _searched(self, incumbents: Array, worth: Worth, rng: np.random.Generator) -> tuple[Array, Array]:
         """Candidates (n, d) and what they are worth: all of a small space, else the best of a large."""
         if self._grid is not None:
             return self._grid, worth(self._grid)
-        best = evidence.points[np.argsort(evidence.scores, kind="stable")[:INCUMBENTS]]
         spread = self._cube.snap((self._spread + rng.random(len(self._space))) % 1.0)
-        points = np.concatenate([spread, around(self._cube, best, NEIGHBOURS, rng)])
+        points = np.concatenate([spread, around(self._cube, incumbents, NEIGHBOURS, rng)])
         return climb(self._cube, points, worth, rng)
+
+    def _news(self, pending: Array) -> Callable[[Array], Mask]:
+        """Which points (n, d) stand for configurations not tried yet; in a continuum none is met twice."""
+        if self._space.size is None:
+            return lambda points: np.ones(len(points), dtype=np.bool_)
+        tried = {point.tobytes() for point in self._history.own_points} | {point.tobytes() for point in pending}
+        return lambda points: np.array([point.tobytes() not in tried for point in points])
 
     def _costs(self) -> Callable[[Array], Array]:
         """The logarithm of the expected cost of inputs, where that counts."""
@@ -138,7 +153,7 @@ class BayesSearcher:
             return lambda inputs: np.zeros(len(inputs))
         known = self._history.inside
         points, costs = self._history.points[known][-MODELLED:], self._history.costs[known][-MODELLED:]
-        return log_costs(self._features(points), costs)
+        return log_costs(self._inputs(points), costs)
 
 
 def _scheduled(count: int) -> int:

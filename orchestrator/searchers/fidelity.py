@@ -14,6 +14,7 @@ from orchestrator.searchers.cube import Array
 
 BELIEF = 4.0  # so many pairs weighs the belief that differences between trials stay as they are from rung to rung
 STEEPEST = 3.0  # growth of such differences from one rung to the next
+TINY = 1e-300
 
 
 def losses_at(seen: Observation, rungs: Sequence[int]) -> list[float]:
@@ -32,32 +33,31 @@ def losses_at(seen: Observation, rungs: Sequence[int]) -> list[float]:
 
 
 def final_losses(losses: Array) -> tuple[Array, Array]:
-    """What to expect of the final losses (n,), and the variances (n,) of it, given losses (n, r) at r rungs.
+    """What each loss (n, r) at r rungs says about the final one (n, r), and the variances (r,) of that.
 
-    From rung to rung the next loss is a linear function of the last one, fitted to the trials that have both; the
-    variance is that of what the function leaves unexplained, summed over the rungs that a trial still had before it.
-    A trial without any loss has NaN.
+    From rung to rung a loss becomes a linear function of itself, fitted to the trials that have both; the variance is
+    that of what the functions leave unexplained, summed over the rungs before which a trial ended.
     """
-    expected, variances = losses[:, 0].copy(), np.zeros(len(losses))
-    for before, after in zip(losses.T[:-1], losses.T[1:], strict=True):
-        level, slope, spread = _relation(before, after)
-        missing = np.isnan(after)
-        centre, target = level
-        expected = np.where(missing, target + slope * (expected - centre), after)
-        variances = np.where(missing, slope**2 * variances + spread, 0.0)
-    return expected, variances
+    shift, slope, variance = 0.0, 1.0, 0.0
+    relations = [(shift, slope, variance)]
+    for before, after in zip(losses.T[-2::-1], losses.T[:0:-1], strict=True):
+        level, growth, spread = _relation(before, after)
+        shift, slope, variance = shift + slope * level, slope * growth, variance + slope**2 * spread
+        relations.append((shift, slope, variance))
+    shifts, slopes, variances = np.array(relations[::-1]).T
+    return shifts + slopes * losses, variances
 
 
-def _relation(before: Array, after: Array) -> tuple[tuple[float, float], float, float]:
-    """The means of both losses of the trials that have both, the slope between them, and the variance around it."""
+def _relation(before: Array, after: Array) -> tuple[float, float, float]:
+    """Of the line from the losses (n,) at one rung to those at the next: its level, slope, and the variance around it."""
     both = np.isfinite(before) & np.isfinite(after)
     seen = before[np.isfinite(before)]
     typical = float(np.var(seen)) if len(seen) else 0.0
     if not both.any():
-        return (0.0, 0.0), 1.0, typical
+        return 0.0, 1.0, typical
     x, y = before[both], after[both]
     dx, dy = x - x.mean(), y - y.mean()
-    prior = BELIEF * float(np.mean(dx**2)) + 1e-300
+    prior = BELIEF * float(np.mean(dx**2)) + TINY
     slope = min(max((float(dx @ dy) + prior) / (float(dx @ dx) + prior), 0.0), STEEPEST)
     spread = (float(np.sum((dy - slope * dx) ** 2)) + typical) / (len(x) + 1)
-    return (float(x.mean()), float(y.mean())), slope, spread
+    return float(y.mean() - slope * x.mean()), slope, spread

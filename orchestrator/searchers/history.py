@@ -31,7 +31,7 @@ class History:
         self._tried: Counter[Key] = Counter()
         self._points = np.empty((64, len(cube.cells)))
         self._losses = np.empty((64, max(len(rungs), 1)))
-        self._others = np.empty((64, 4))
+        self._others = np.empty((64, 5))
         self.unchanged = 0
 
     def __len__(self) -> int:
@@ -76,6 +76,11 @@ class History:
         return self._points[: len(self)]
 
     @property
+    def own_points(self) -> Array:
+        """(m, d), those of configurations of the space that this search has tried."""
+        return self.points[self.inside & (self._others[: len(self), 4] > 0)]
+
+    @property
     def losses(self) -> Array:
         """(n, r), the lowest loss up to each rung, NaN at those not reached."""
         return self._losses[: len(self)]
@@ -114,7 +119,7 @@ class History:
         self._losses[row] = np.clip(losses_at(seen, self._rungs), -HUGE, HUGE)
         variance = seen.variance if math.isfinite(seen.variance) else 0.0
         cost = seen.cost / max(seen.budget, 1) if seen.cost > 0 else math.nan
-        self._others[row] = place is not None, seen.failed, variance, cost
+        self._others[row] = place is not None, seen.failed, variance, cost, not seen.prior
         if not seen.prior:
             self._tried[name] += 1
         self._done.append(seen)

@@ -23,12 +23,12 @@ def half_rank(losses: Array) -> Array:
     return scores
 
 
-def scaled_variances(losses: Array, scores: Array, variances: Array) -> Array:
-    """The variances (n,) of losses on the scale of their scores: by the scores a deviation below and above."""
-    if not variances.any():
-        return np.zeros(len(losses))
-    order = np.argsort(losses, kind="stable")
+def scaled_variances(losses: Array, known: Array, scores: Array, variances: Array) -> Array:
+    """The variances (n,) of losses on the scale of scores: by the scores a deviation below and above each.
+
+    known, scores: (m,), losses in ascending order and their scores.
+    """
     deviations = np.sqrt(variances)
-    low, high = (np.interp(losses + s * deviations, losses[order], scores[order]) for s in (-1, 1))
+    low, high = (np.interp(losses + sign * deviations, known, scores) for sign in (-1, 1))
     squares: Array = ((high - low) / 2) ** 2
     return squares
