@@ -187,7 +187,14 @@ class Record:
 
     def _observation(self, trial: Trial) -> Observation:
         curve = tuple(self.sign * float(epoch[self.metric]) for epoch in trial.epochs)
-        return Observation(config=trial.config, loss=trial.loss, budget=len(curve), cost=trial.seconds, curve=curve)
+        return Observation(
+            config=trial.config,
+            loss=trial.loss,
+            budget=len(curve),
+            cost=trial.seconds,
+            curve=curve,
+            complete=trial.status == "completed",
+        )
 
     def _append(self, event: Event) -> None:
         event = {**event, "time": round(self._clock(), 3)}
@@ -250,8 +257,7 @@ class Record:
         config = key(trial.config)
         repeats = self._by_config.setdefault(config, [])
         repeats.append(trial)
-        shown = [self._observation(one) for one in repeats]
-        self._observations[config] = average(shown, stopped=trial.status == "stopped")
+        self._observations[config] = average([self._observation(one) for one in repeats])
         if trial.status == "completed":
             self._repeatable[config] = trial
 

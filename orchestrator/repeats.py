@@ -9,21 +9,19 @@ from statistics import fmean, variance
 from orchestrator.searchers import Observation
 
 
-def average(repeats: Sequence[Observation], *, stopped: bool = False) -> Observation:
-    """What trials of one configuration have shown together.
+def average(repeats: Sequence[Observation]) -> Observation:
+    """What one trial or more of one configuration have shown together.
 
     The loss is the mean of theirs, and its variance that of a mean, estimated from the sample. The curve is the mean
-    over the epochs that all have. Those that failed are left out, unless all did.
-
-    Args:
-        repeats: one or more observations, of a trial each.
-        stopped: the last was stopped early: the losses compared are those of the epochs that all have.
+    over the epochs that all have; where one was stopped early, only these count. Those that failed are left out, unless
+    all did.
     """
     usable = [shown for shown in repeats if not shown.failed] or list(repeats[:1])
     if len(usable) == 1:
         return usable[0]
     curve = tuple(fmean(losses) for losses in zip(*(shown.curve for shown in usable), strict=False))
-    common = len(curve) if stopped else None
+    complete = all(shown.complete for shown in usable)
+    common = None if complete else len(curve)
     losses = [min(shown.curve[:common], default=shown.loss) for shown in usable]
     return Observation(
         config=usable[0].config,
@@ -33,4 +31,5 @@ def average(repeats: Sequence[Observation], *, stopped: bool = False) -> Observa
         curve=curve,
         repeats=len(usable),
         variance=variance(losses) / len(usable) if all(map(math.isfinite, losses)) else math.nan,
+        complete=complete,
     )

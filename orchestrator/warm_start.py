@@ -54,7 +54,8 @@ def _fitting(where: str, shown: Sequence[Observation], space: Space) -> list[Obs
         config = _config(space, one.config)
         try:
             space.validate(config)
-            fitting.append(replace(one, config=config, prior=True))
+            # Complete by the earlier run's epochs, which may be fewer.
+            fitting.append(replace(one, config=config, prior=True, complete=False))
         except SpaceError as error:
             misfit = str(error)
     if not fitting:

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
@@ -25,6 +26,7 @@ class Observation:
         repeats: how many trials of this configuration, with different seeds, `loss` is the mean of.
         variance: of that mean, estimated from the repeats; NaN where there is one alone.
         prior: comes from an earlier run: it informs, but its configuration may be proposed again.
+        complete: the trial trained for as long as it was to, perhaps less than others by its own early stopping.
     """
 
     config: Config
@@ -35,11 +37,17 @@ class Observation:
     repeats: int = 1
     variance: float = math.nan
     prior: bool = False
+    complete: bool = False
 
     @property
     def failed(self) -> bool:
         """Whether the trial gave no usable loss."""
         return not math.isfinite(self.loss)
+
+    @cached_property
+    def key(self) -> Key:
+        """See `key`; made once, as every proposal asks for all of them."""
+        return key(self.config)
 
 
 class Searcher(Protocol):
@@ -64,7 +72,7 @@ def key(config: Mapping[str, Any]) -> Key:
 
 def known_keys(done: Sequence[Observation], pending: Sequence[Config]) -> set[Key]:
     """The keys of all configurations that must not be proposed again."""
-    return {key(seen.config) for seen in done if not seen.prior} | {key(config) for config in pending}
+    return {seen.key for seen in done if not seen.prior} | {key(config) for config in pending}
 
 
 def first_new(space: Space, known: set[Key]) -> Config | None:

@@ -110,7 +110,7 @@ class History:
         return [n for n, seen in zip(self._keys[start:], self._done[start:], strict=True) if not seen.prior]
 
     def _add(self, seen: Observation) -> None:
-        row, name, place = len(self._done), key(seen.config), self.place(seen.config)
+        row, name, place = len(self._done), seen.key, self.place(seen.config)
         if row == len(self._points):
             self._points, self._losses, self._others = (
                 np.concatenate([rows, np.empty_like(rows)]) for rows in (self._points, self._losses, self._others)

@@ -126,8 +126,9 @@ def test_a_journal_from_before_there_were_repeats_is_read():
     assert replayed.observations() == record.observations()
 
 
-def shown(*curve, config=None):
-    return Observation(config=config or {"lr": 1}, loss=min(curve), budget=len(curve), cost=len(curve), curve=curve)
+def shown(*curve, config=None, complete=True):
+    size = {"budget": len(curve), "cost": len(curve), "complete": complete}
+    return Observation(config=config or {"lr": 1}, loss=min(curve), curve=curve, **size)
 
 
 def test_the_variance_is_that_of_the_mean():
@@ -140,7 +141,7 @@ def test_repeats_of_other_lengths_compare_as_they_ended_unless_one_was_stopped()
     long, short = shown(5.0, 4.0, 1.0), shown(3.0, 2.0)
     assert average([long, short]).loss == 1.5
     assert average([long, short]).curve == (4.0, 3.0)
-    stopped = average([long, short], stopped=True)
+    stopped = average([long, shown(3.0, 2.0, complete=False)])
     assert (stopped.loss, stopped.budget, stopped.cost) == (3.0, 2, 2.5)
 
 
