@@ -23,12 +23,9 @@ def half_rank(losses: Array) -> Array:
     return scores
 
 
-def scaled_variances(losses: Array, known: Array, scores: Array, variances: Array) -> Array:
-    """The variances (n,) of losses on the scale of scores: by the scores a deviation below and above each.
-
-    known, scores: (m,), losses in ascending order and their scores.
-    """
-    deviations = np.sqrt(variances)
-    low, high = (np.interp(losses + sign * deviations, known, scores) for sign in (-1, 1))
+def scaled_variances(losses: Array, scores: Array, variances: Array) -> Array:
+    """The variances (n,) of losses on the scale of their scores: by the scores a deviation below and above each."""
+    order, deviations = np.argsort(losses, kind="stable"), np.sqrt(variances)
+    low, high = (np.interp(losses + sign * deviations, losses[order], scores[order]) for sign in (-1, 1))
     squares: Array = ((high - low) / 2) ** 2
     return squares
