@@ -22,8 +22,8 @@ NEIGHBOURS = 32  # so many candidates are made by steps
 FEWEST = 2  # losses without which there is nothing to learn from
 GROWTH = 1.2  # the kernel is fitted anew each time there are so many times as many observations
 FITTED = 160  # at most so many observations decide on the kernel
-MODELLED = 320  # at most so many are in the model; each candidate takes their number squared
-BELIEVED = 64  # at most so many pending configurations are
+MODELLED = 256  # at most so many are in the model; each candidate takes their number squared
+BELIEVED = 48  # at most so many pending configurations are
 LOOKED_AT = 64  # points of the design that may be taken before chance takes over
 
 

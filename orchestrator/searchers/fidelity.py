@@ -6,6 +6,7 @@ says what the final loss would be as well as the trials that went on show it, an
 
 import math
 from collections.abc import Sequence
+from itertools import accumulate
 
 import numpy as np
 
@@ -28,8 +29,8 @@ def losses_at(seen: Observation, rungs: Sequence[int]) -> list[float]:
     if not seen.curve:
         reached = sum(rung <= seen.budget for rung in rungs)
         return [seen.loss if n == reached - 1 else math.nan for n in range(len(rungs))]
-    best = np.fmin.accumulate(np.where(np.isfinite(seen.curve), seen.curve, np.nan))
-    return [float(best[rung - 1]) if rung <= len(best) else math.nan for rung in rungs]
+    best = list(accumulate((loss if math.isfinite(loss) else math.inf for loss in seen.curve), min))
+    return [best[rung - 1] if rung <= len(best) and best[rung - 1] < math.inf else math.nan for rung in rungs]
 
 
 def final_losses(losses: Array) -> tuple[Array, Array]:

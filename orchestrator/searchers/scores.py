@@ -1,7 +1,8 @@
 """Losses on a scale on which a Gaussian process can model them."""
 
 import numpy as np
-from scipy.stats import norm, rankdata
+from scipy.special import ndtri
+from scipy.stats import rankdata
 
 from orchestrator.searchers.cube import Array
 
@@ -18,7 +19,7 @@ def half_rank(losses: Array) -> Array:
     if not good.any():
         return np.zeros(len(losses))
     gains /= gains.max()
-    quantiles = norm.ppf((rankdata(losses) - 0.5) / len(losses))
+    quantiles = ndtri((rankdata(losses) - 0.5) / len(losses))
     scores: Array = np.where(good, -gains / np.sqrt(np.mean(gains[good] ** 2)), np.maximum(quantiles, 0.0))
     return scores
 
