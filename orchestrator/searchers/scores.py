@@ -14,7 +14,7 @@ def half_rank(losses: Array) -> Array:
     quantile (the half-rank warping of Song et al. 2024, "The Vizier Gaussian Process Bandit Algorithm"). So no terrible
     trial flattens the differences among the good ones.
     """
-    gains = np.median(losses) - losses
+    gains = np.maximum(np.median(losses) - losses, 0.0)
     good = gains > 0
     if not good.any():
         return np.zeros(len(losses))

@@ -136,6 +136,7 @@ def test_scores_keep_the_distances_of_the_better_half_and_the_order_of_the_worse
     assert (np.diff(scores) > 0).all()
     assert scores.max() < 3
     assert (half_rank(np.ones(5)) == 0).all()
+    assert np.isfinite(half_rank(np.array([0.0, 5e-324, 1e-323, 1e100]))).all()
 
 
 def test_variances_follow_the_scale_of_the_scores():
