@@ -22,8 +22,8 @@ NEIGHBOURS = 32  # so many candidates are made by steps
 FEWEST = 2  # losses without which there is nothing to learn from
 GROWTH = 1.2  # the kernel is fitted anew each time there are so many times as many observations
 FITTED = 160  # at most so many observations decide on the kernel
-MODELLED = 320  # at most so many are in the model; each candidate takes their number squared
-BELIEVED = 64  # at most so many pending configurations are
+MODELLED = 256  # at most so many are in the model; each candidate takes their number squared
+BELIEVED = 48  # at most so many pending configurations are
 LOOKED_AT = 64  # points of the design that may be taken before chance takes over
 
 
@@ -67,7 +67,7 @@ class BayesSearcher:
         settled = self._history.settled(waiting)
         evidence = Evidence.of(self._history, len(done) if self._rungs else settled)
         tried = self._history.count_tried(waiting)
-        if max(tried, evidence.trials) < self._initial or evidence.usable < FEWEST or not self._features.count:
+        if max(tried, len(evidence.scores)) < self._initial or evidence.usable < FEWEST or not self._features.count:
             points = self._designed(tried)
         else:
             model = self._model(settled)
@@ -103,28 +103,22 @@ class BayesSearcher:
         count = _scheduled(settled)
         if count not in self._fits:
             known = Evidence.of(self._history, count).some(FITTED)
-            inputs = self._inputs(known.points, known.levels)
-            self._fits[count] = fit(self._features, bool(self._rungs), inputs, known.scores, known.variances)
+            self._fits[count] = fit(self._features, self._features(known.points), known.scores, known.variances)
         return self._fits[count]
-
-    def _inputs(self, points: Array, levels: Array | float = 0.0) -> Array:
-        """What the kernel sees of configurations at points (n, d): their features and last, with rungs, their level."""
-        features = self._features(points)
-        return np.column_stack([features, np.broadcast_to(levels, len(points))]) if self._rungs else features
 
     def _ranked(self, model: Hyperparameters, evidence: Evidence, pending: Array, rng: np.random.Generator) -> Array:
         """Candidates (n, d), the most promising first."""
-        inputs, waiting = self._inputs(evidence.points, evidence.levels), self._inputs(pending)
+        inputs, waiting = self._features(evidence.points), self._features(pending)
         posterior = Posterior(model, inputs, evidence.scores, evidence.variances)
         points = np.unique(np.concatenate([evidence.points, pending]), axis=0)
-        means = posterior.mean(self._inputs(points))
+        means = posterior.mean(self._features(points))
         # The best mean rather than the best score: in noise a lucky score leaves no improvement to expect.
         best, incumbents = float(means.min()), points[np.argsort(means, kind="stable")[:INCUMBENTS]]
         posterior = posterior.believing(_worthiest(posterior, waiting, best))
         costs, new = self._costs(), self._news(pending)
 
         def worth(points: Array) -> Array:
-            inputs = self._inputs(points)
+            inputs = self._features(points)
             worths = log_expected_improvement(*posterior.predict(inputs), best) - costs(inputs)
             return np.where(self._cube.allows(points) & new(points), worths, -np.inf)
 
@@ -153,7 +147,7 @@ class BayesSearcher:
             return lambda inputs: np.zeros(len(inputs))
         known = self._history.inside
         points, costs = self._history.points[known][-MODELLED:], self._history.costs[known][-MODELLED:]
-        return log_costs(self._inputs(points), costs)
+        return log_costs(self._features(points), costs)
 
 
 def _scheduled(count: int) -> int:

@@ -6,6 +6,7 @@ says what the final loss would be as well as the trials that went on show it, an
 
 import math
 from collections.abc import Sequence
+from itertools import accumulate
 
 import numpy as np
 
@@ -28,28 +29,28 @@ def losses_at(seen: Observation, rungs: Sequence[int]) -> list[float]:
     if not seen.curve:
         reached = sum(rung <= seen.budget for rung in rungs)
         return [seen.loss if n == reached - 1 else math.nan for n in range(len(rungs))]
-    best = np.fmin.accumulate(np.where(np.isfinite(seen.curve), seen.curve, np.nan))
-    return [float(best[rung - 1]) if rung <= len(best) else math.nan for rung in rungs]
+    best = list(accumulate((loss if math.isfinite(loss) else math.inf for loss in seen.curve), min))
+    return [best[rung - 1] if rung <= len(best) and best[rung - 1] < math.inf else math.nan for rung in rungs]
 
 
 def final_losses(losses: Array) -> tuple[Array, Array]:
-    """What each loss (n, r) at r rungs says about the final one (n, r), and the variances (r,) of that.
+    """What to expect of the final losses (n,), and the variances (n,) of that, given the losses (n, r) at r rungs.
 
     From rung to rung a loss becomes a linear function of itself, fitted to the trials that have both; the variance is
-    that of what the functions leave unexplained, summed over the rungs before which a trial ended.
+    that of what the functions leave unexplained, summed over the rungs that a trial has not reached. A trial without
+    any loss has NaN.
     """
-    shift, slope, variance = 0.0, 1.0, 0.0
-    relations = [(shift, slope, variance)]
-    for before, after in zip(losses.T[-2::-1], losses.T[:0:-1], strict=True):
-        level, growth, spread = _relation(before, after)
-        shift, slope, variance = shift + slope * level, slope * growth, variance + slope**2 * spread
-        relations.append((shift, slope, variance))
-    shifts, slopes, variances = np.array(relations[::-1]).T
-    return shifts + slopes * losses, variances
+    expected, variances = losses[:, 0], np.zeros(len(losses))
+    for before, after in zip(losses.T[:-1], losses.T[1:], strict=True):
+        level, slope, spread = _relation(before, after)
+        missing = np.isnan(after)
+        expected = np.where(missing, level + slope * expected, after)
+        variances = np.where(missing, slope**2 * variances + spread, 0.0)
+    return expected, variances
 
 
 def _relation(before: Array, after: Array) -> tuple[float, float, float]:
-    """Of the line from the losses (n,) at one rung to those at the next: its level, slope, and the variance around it."""
+    """The line from the losses (n,) at one rung to those at the next: level, slope, and the variance around it."""
     both = np.isfinite(before) & np.isfinite(after)
     seen = before[np.isfinite(before)]
     typical = float(np.var(seen)) if len(seen) else 0.0

@@ -10,7 +10,7 @@ import numpy as np
 from orchestrator.searchers.base import Key, Observation, key
 from orchestrator.searchers.cube import Array, Cube, Mask
 from orchestrator.searchers.fidelity import losses_at
-from search_spaces import Config
+from search_spaces import Config, SpaceError
 from search_spaces.space import INACTIVE
 
 HUGE = 1e100  # losses beyond it count as it, so that squares of their differences stay finite
@@ -67,7 +67,10 @@ class History:
         """The point (d,) of a configuration, or None where it is outside the space."""
         name = key(config)
         if name not in self._places:
-            self._places[name] = self._cube.place([config])[0] if self._cube.space.contains(config) else None
+            try:
+                self._places[name] = self._cube.space.to_unit(config)
+            except SpaceError:
+                self._places[name] = None
         return self._places[name]
 
     @property
@@ -83,7 +86,7 @@ class History:
     @property
     def losses(self) -> Array:
         """(n, r), the lowest loss up to each rung, NaN at those not reached."""
-        return self._losses[: len(self)]
+        return np.clip(self._losses[: len(self)], -HUGE, HUGE)
 
     @property
     def inside(self) -> Mask:
@@ -116,7 +119,7 @@ class History:
                 np.concatenate([rows, np.empty_like(rows)]) for rows in (self._points, self._losses, self._others)
             )
         self._points[row] = INACTIVE if place is None else place
-        self._losses[row] = np.clip(losses_at(seen, self._rungs), -HUGE, HUGE)
+        self._losses[row] = losses_at(seen, self._rungs)
         variance = seen.variance if math.isfinite(seen.variance) else 0.0
         cost = seen.cost / max(seen.budget, 1) if seen.cost > 0 else math.nan
         self._others[row] = place is not None, seen.failed, variance, cost, not seen.prior

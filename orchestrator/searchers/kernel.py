@@ -55,8 +55,7 @@ class MixedKernel(StationaryKernelMixin, Kernel):  # type: ignore[misc]
         """Of each pair (n, m) the distance in numbers, times the root of 5, and how much is left of the likeness."""
         lengths = np.atleast_1d(self.lengths)[self.groups]  # scikit-learn makes one length a number
         scales = np.concatenate([ROOT5 / lengths[: self.numbers], 1 / np.sqrt(2 * lengths[self.numbers :])])
-        columns = len(scales)
-        a, b = left[:, :columns] * scales, right[:, :columns] * scales
+        a, b = left * scales, right * scales
         root = np.sqrt(_squares(a[:, : self.numbers], b[:, : self.numbers]))
         exponent = -root
         if self.numbers < len(scales):
@@ -71,38 +70,6 @@ class MixedKernel(StationaryKernelMixin, Kernel):  # type: ignore[misc]
         else:
             slope = covariance * squares / (2 * length)
         return slope
-
-
-class LevelKernel(Kernel):  # type: ignore[misc]
-    """How much losses at lower budgets have in common beyond what the final ones have: 1 + drift min(level, level').
-
-    Times a kernel over configurations it makes the loss at each rung that of the next one plus a function of its own
-    (the autoregressive model of Kennedy and O'Hagan 2000, "Predicting the Output from a Complex Computer Code When Fast
-    Approximations Are Available"). The level, the number of rungs above, is the last column.
-    """
-
-    def __init__(self, drift: float = 0.1, drift_bounds: tuple[float, float] = (1e-3, 10.0)) -> None:
-        self.drift = drift
-        self.drift_bounds = drift_bounds
-
-    @property
-    def hyperparameter_drift(self) -> Hyperparameter:
-        """What scikit-learn fits."""
-        return Hyperparameter("drift", "numeric", self.drift_bounds)
-
-    def __call__(self, left: Array, right: Array | None = None, eval_gradient: bool = False) -> Array:
-        """The factors (n, m), and on wish (m = n) their gradient (n, n, 1) by the logarithm of the drift."""
-        right = left if right is None else right
-        more = self.drift * np.minimum(left[:, None, -1], right[None, :, -1])
-        return (1 + more, more[:, :, None]) if eval_gradient else 1 + more  # type: ignore[return-value]
-
-    def diag(self, points: Array) -> Array:
-        """The factors (n,) of points with themselves."""
-        return 1 + self.drift * points[:, -1]
-
-    def is_stationary(self) -> bool:
-        """Whether only differences of points count."""
-        return False
 
 
 def _squares(a: Array, b: Array) -> Array:

@@ -14,24 +14,23 @@ from skopt.learning.gaussian_process.kernels import ConstantKernel, Kernel, Whit
 
 from orchestrator.searchers.cube import Array
 from orchestrator.searchers.features import Features
-from orchestrator.searchers.kernel import LevelKernel, MixedKernel
+from orchestrator.searchers.kernel import MixedKernel
 
 LEAST = 1e-12  # variance
 JITTER = 1e-6  # keeps the covariance of nearly equal points positive definite
 STEPS = 40  # evaluations of the likelihood in a fit
 VARIANCE = (0.0, 1.0)  # mean and deviation of what is expected of the logarithm of the scores' variance,
-DRIFT = (-2.0, 1.5)
 NOISE = (-7.5, 2.5)  # of that of the noise's variance
 LENGTH = (-1.0, 1.0)  # and of those of the lengths, for one dimension; they grow with the root of the dimensions
 
 
 @dataclass(frozen=True)
 class Hyperparameters:
-    """What a fit finds: the variance of scores, of their noise, and the kernel of variance 1 at level 0."""
+    """What a fit finds: the variance of scores, of their noise, and the kernel of variance 1."""
 
     variance: float
     noise: float
-    kernel: Kernel
+    kernel: MixedKernel
 
 
 class _Process(GaussianProcessRegressor):  # type: ignore[misc]
@@ -54,15 +53,12 @@ class _Process(GaussianProcessRegressor):  # type: ignore[misc]
         return found[0] - np.sum(away**2) / 2, found[1] - away / self.deviations
 
 
-def fit(features: Features, levels: bool, inputs: Array, scores: Array, noises: Array) -> Hyperparameters:
+def fit(features: Features, inputs: Array, scores: Array, noises: Array) -> Hyperparameters:
     """The hyperparameters for scores (n,) at inputs (n, f), the variances of whose noise are known to be `noises`."""
     count = features.count
     length = LENGTH[0] + np.log(max(count, 1)) / 2
-    level = [DRIFT] if levels else []
-    means, deviations = np.array([VARIANCE, *[(length, LENGTH[1])] * count, *level, NOISE]).T
-    shape: Kernel = MixedKernel(np.full(count, np.exp(length)), features.groups, features.numbers)
-    if levels:
-        shape = shape * LevelKernel()
+    means, deviations = np.array([VARIANCE, *[(length, LENGTH[1])] * count, NOISE]).T
+    shape = MixedKernel(np.full(count, np.exp(length)), features.groups, features.numbers)
     if len(scores) < 2:
         return Hyperparameters(float(np.exp(VARIANCE[0])), float(np.exp(NOISE[0])), shape)
     kernel = ConstantKernel(1.0, (0.05, 20.0)) * shape + WhiteKernel(0.01, (1e-6, 2.0))

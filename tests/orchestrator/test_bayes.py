@@ -121,3 +121,64 @@ def test_many_observations_are_thinned_for_the_kernel_but_all_are_known(trials):
     space = Space({"x": Int(1, 2 * trials + 1)})
     done = [Observation(config={"x": 2 * n}, loss=abs(2 * n - 101)) for n in range(1, trials + 1)]
     assert BayesSearcher(space, 0).suggest(done, [])["x"] in (99, 101, 103)
+
+
+def observed(count, seed=0, **more):
+    rng = np.random.default_rng(seed)
+    return [
+        Observation(config=config, loss=loss(config), **more) for config in (MIXED.sample(rng) for _ in range(count))
+    ]
+
+
+@pytest.mark.parametrize("rungs", [(), (1, 3, 9)])
+def test_what_is_kept_only_saves_time(rungs):
+    """A searcher that has seen the search grow, in any order, proposes what a fresh one does."""
+    finished = [
+        Observation(config=o.config, loss=o.loss, budget=e, curve=(o.loss,) * e, cost=1.0)
+        for o, e in zip(observed(40), [1, 1, 3, 1, 9] * 8, strict=True)
+    ]
+    kept = BayesSearcher(MIXED, 5, rungs=rungs)
+    for count in (9, 12, 13, 20, 40, 30, 16):
+        running = [
+            Observation(config=o.config, loss=o.loss, budget=1, curve=(9.0,)) for o in finished[count - 3 : count]
+        ]
+        done, pending = [*finished[: count - 3], *running], [o.config for o in running]
+        assert kept.suggest(done, pending) == BayesSearcher(MIXED, 5, rungs=rungs).suggest(done, pending)
+
+
+def test_earlier_runs_inform_but_may_be_repeated():
+    space = Space({"x": Int(0, 20)})
+    prior = [Observation(config={"x": x}, loss=abs(x - 13.2), prior=True) for x in range(21)]
+    assert BayesSearcher(space, 0).suggest(prior, []) == {"x": 13}
+    own = [Observation(config={"x": 13}, loss=0.2)]
+    assert BayesSearcher(space, 0).suggest(prior + own, [])["x"] in (12, 14)
+    assert BayesSearcher(space, 0).suggest(prior, [{"x": 13}])["x"] in (12, 14)
+
+
+def test_seconds_count_when_asked_for():
+    space = Space({"x": Uniform(0, 1), "size": Uniform(0, 1)})
+    rng = np.random.default_rng(0)
+    done = [
+        Observation(config=c, loss=(c["x"] - 0.5) ** 2, cost=math.exp(4 * c["size"]))
+        for c in (space.sample(rng) for _ in range(30))
+    ]
+    frugal = [BayesSearcher(space, s, per_second=True).suggest(done, [])["size"] for s in SEEDS]
+    assert np.mean(frugal) < 0.2
+
+
+def test_a_mean_over_noisy_repeats_is_trusted_less():
+    """The best loss by far is one of great variance: without it the search goes there, with it elsewhere."""
+    done = [Observation(config={"x": x}, loss=4 * (x - 0.3) ** 2) for x in np.linspace(0, 1, 16).tolist()]
+
+    def proposal(variance):
+        lucky = Observation(config={"x": 0.9}, loss=-0.2, repeats=3, variance=variance)
+        return BayesSearcher(Space({"x": Uniform(0, 1)}), 0).suggest([*done, lucky], [])["x"]
+
+    assert abs(proposal(math.nan) - 0.9) < abs(proposal(4.0) - 0.9)
+
+
+def test_thousands_of_observations_and_pending_trials_are_no_obstacle():
+    done, pending = observed(2000), [o.config for o in observed(300, seed=1)]
+    proposal = BayesSearcher(MIXED, 0, rungs=(1, 3, 9)).suggest(done, pending)
+    assert MIXED.contains(proposal)
+    assert loss(proposal) < np.quantile([o.loss for o in done], 0.02)
