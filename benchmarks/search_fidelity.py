@@ -18,11 +18,11 @@ from statistics import fmean, median
 from benchmarks.common import Figure, make_parser, report
 from benchmarks.record_curves import CURVES, EPOCHS, SPACE
 from benchmarks.tpe import Tpe
-from orchestrator.curve_files import load_curves
-from orchestrator.curves import Curves
 from orchestrator.searchers import Searcher, make_searcher
 from orchestrator.sections import LimitConfig
-from orchestrator.simulator import Simulation, rungs, simulate
+from orchestrator.simulation.curve_files import load_curves
+from orchestrator.simulation.curves import Curves
+from orchestrator.simulation.simulator import Simulation, rungs, simulate
 from search_spaces import Space, load_space
 
 OURS = "bayes"

@@ -17,10 +17,10 @@ import numpy as np
 
 from benchmarks.common import Figure, make_parser, report
 from benchmarks.record_curves import CURVES, EPOCHS, SPACE
-from orchestrator.curve_files import load_curves
-from orchestrator.outcome import Outcome
 from orchestrator.searchers import SEARCHERS, Observation, Searcher, make_searcher
-from orchestrator.simulator import Simulation, rungs, simulate
+from orchestrator.simulation.curve_files import load_curves
+from orchestrator.simulation.outcome import Outcome
+from orchestrator.simulation.simulator import Simulation, rungs, simulate
 from search_spaces import Config, load_space
 
 _SHORT = 2000

@@ -122,10 +122,10 @@ def simulate(  # noqa: PLR0913
     of a real sweep. A table has the columns config.*, epoch, seconds and a metric; without a column trial, the rows of
     one configuration are a trial.
     """
-    from orchestrator import regret
-    from orchestrator.curve_files import load_curves
     from orchestrator.show import show_regret
-    from orchestrator.simulator import compare, make_simulation
+    from orchestrator.simulation import regret
+    from orchestrator.simulation.curve_files import load_curves
+    from orchestrator.simulation.simulator import compare, make_simulation
     from search_spaces import load_space
 
     with _told():

@@ -9,13 +9,13 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from orchestrator import regret
 from orchestrator.analysis import beside_parents, configurations, efficiency, savings
 from orchestrator.analysis import best as best_trials
-from orchestrator.curves import Curves
 from orchestrator.record import Record
-from orchestrator.regret import Outcomes
 from orchestrator.run_folder import Run
+from orchestrator.simulation import regret
+from orchestrator.simulation.curves import Curves
+from orchestrator.simulation.regret import Outcomes
 from orchestrator.sweep import Sweep
 from orchestrator.tables import models_table, trials_table
 

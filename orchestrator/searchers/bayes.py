@@ -24,6 +24,8 @@ GROWTH = 1.2  # the kernel is fitted anew each time there are so many times as m
 FITTED = 160  # at most so many observations decide on the kernel
 MODELLED = 256  # at most so many are in the model; each candidate takes their number squared
 BELIEVED = 48  # at most so many pending configurations are
+PATIENCE = 20  # observations without a new best one, after which
+EXPLORING = 1 / 3  # of the proposals are of the design again
 LOOKED_AT = 64  # points of the design that may be taken before chance takes over
 
 
@@ -33,8 +35,9 @@ class BayesSearcher:
     The first `initial` proposals are a scrambled Sobol' design. Then a proposal goes through these steps: losses become
     scores (`evidence`), a kernel is fitted when it is time (`surrogate`), the model is told the scores and that pending
     trials will end as it expects, candidates are made and made better (`candidates`), and the new one of the greatest
-    expected improvement is proposed (`acquisition`). Failed trials count like the worst score. Observations outside
-    the space (of an earlier, wider one, say) are ignored.
+    expected improvement is proposed (`acquisition`). Where that has found nothing better for a while, one proposal in
+    three is of the design again: the model may be sure of what is not so. Failed trials count like the worst score.
+    Observations outside the space (of an earlier, wider one, say) are ignored.
 
     What is kept between proposals (encoded observations, fitted kernels) follows from `done` and only saves time.
 
@@ -67,7 +70,9 @@ class BayesSearcher:
         settled = self._history.settled(waiting)
         evidence = Evidence.of(self._history, len(done) if self._rungs else settled)
         tried = self._history.count_tried(waiting)
-        if max(tried, len(evidence.scores)) < self._initial or evidence.usable < FEWEST or not self._features.count:
+        unknown = max(tried, len(evidence.scores)) < self._initial or evidence.usable < FEWEST
+        stuck = evidence.since_best >= PATIENCE and rng.random() < EXPLORING
+        if unknown or stuck or not self._features.count:
             points = self._designed(tried)
         else:
             model = self._model(settled)

@@ -50,7 +50,7 @@ class Cube:
 
     def allows(self, points: Array) -> Mask:
         """Which of the snapped points (n, d) fulfil the constraints of the space."""
-        if not getattr(self.space, "constraints", ()):
+        if not self.space.constraints:
             return np.ones(len(points), dtype=np.bool_)
         return np.array([self.space.contains(self.space.from_unit(point)) for point in points], dtype=np.bool_)
 

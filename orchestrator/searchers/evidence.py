@@ -45,6 +45,11 @@ class Evidence:
         scores = half_rank(losses)
         return cls(history.points[:count][kept], scores, scaled_variances(losses, scores, variances), int(usable.sum()))
 
+    @property
+    def since_best(self) -> int:
+        """How many observations have come after the best one."""
+        return len(self.scores) - 1 - int(np.argmin(self.scores)) if len(self.scores) else 0
+
     def some(self, most: int) -> Self:
         """At most `most` of it: the best half, and others spread evenly over their order."""
         if len(self.scores) <= most:

@@ -21,16 +21,17 @@ TINY = 1e-300
 def losses_at(seen: Observation, rungs: Sequence[int]) -> list[float]:
     """The lowest loss up to each rung, NaN at those that it has not reached or where it had none.
 
-    Without rungs, or where the epochs are not known, the loss is the last rung's.
+    The loss of a complete trial is the last rung's, too, and so is any without rungs or of unknown epochs.
     """
     nothing = [math.nan] * max(len(rungs), 1)
-    if not rungs or not seen.budget:
+    if not rungs or not seen.budget or (seen.complete and not seen.curve):
         return [*nothing[1:], seen.loss]
     if not seen.curve:
         reached = sum(rung <= seen.budget for rung in rungs)
         return [seen.loss if n == reached - 1 else math.nan for n in range(len(rungs))]
     best = list(accumulate((loss if math.isfinite(loss) else math.inf for loss in seen.curve), min))
-    return [best[rung - 1] if rung <= len(best) and best[rung - 1] < math.inf else math.nan for rung in rungs]
+    losses = [best[rung - 1] if rung <= len(best) and best[rung - 1] < math.inf else math.nan for rung in rungs]
+    return [*losses[:-1], seen.loss] if seen.complete else losses
 
 
 def final_losses(losses: Array) -> tuple[Array, Array]:

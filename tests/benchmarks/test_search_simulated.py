@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 
 from benchmarks import record_curves, search_fidelity, search_scale
-from orchestrator.curve_files import load_curves
 from orchestrator.searchers import Observation
+from orchestrator.simulation.curve_files import load_curves
 from search_spaces import Choice, Grid, LogInt, Space, Uniform, load_space
 
 SPACE = Space({"x": Uniform(0.0, 1.0), "width": LogInt(8, 64), "size": Grid((16, 32)), "kind": Choice(("a", "b"))})

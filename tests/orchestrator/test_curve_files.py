@@ -5,11 +5,11 @@ import math
 import pandas as pd
 import pytest
 
-from orchestrator.curve_files import load_curves
 from orchestrator.errors import SweepError
 from orchestrator.journal import Journal
 from orchestrator.record import Record
 from orchestrator.run_folder import make_folder
+from orchestrator.simulation.curve_files import load_curves
 from search_spaces import Choice, Grid, LogUniform, Space, Uniform
 
 GOOD = pd.DataFrame(

@@ -27,6 +27,12 @@ def test_a_loss_counts_at_the_rungs_its_curve_has_reached():
     assert losses_at(seen(curve=(4.0, 2.0)), ()) == [2]
 
 
+def test_the_loss_of_a_trial_that_stopped_by_its_own_patience_is_final():
+    early = losses_at(seen(curve=(4.0, 2.0, 3.0, 1.0), complete=True), RUNGS)
+    assert early == pytest.approx([4, 2, math.nan, 1], nan_ok=True)
+    assert losses_at(seen(loss=5.0, budget=4, complete=True), RUNGS)[-1] == 5
+
+
 def test_final_losses_follow_those_that_went_on():
     rng = np.random.default_rng(0)
     start = rng.random(60)

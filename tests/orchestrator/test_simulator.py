@@ -7,13 +7,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestrator.curves import Curve, Curves
 from orchestrator.errors import SweepError
 from orchestrator.record import Record
 from orchestrator.scheduling import Asha
 from orchestrator.searchers import GridSearcher, RandomSearcher
 from orchestrator.sections import AshaConfig, LimitConfig
-from orchestrator.simulator import Simulation, compare, make_simulation, rungs, simulate
+from orchestrator.simulation.curves import Curve, Curves
+from orchestrator.simulation.simulator import Simulation, compare, make_simulation, rungs, simulate
 from search_spaces import Choice, Grid, Space, Uniform
 
 SPACE = Space({"x": Uniform(0.0, 1.0), "kind": Choice(("a", "b"))})
@@ -102,7 +102,7 @@ def test_trials_stop_where_the_scheduler_of_a_sweep_stops_them(workers, seed, as
 
     simulation = plan(workers=workers, seed=seed, asha=asha)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("orchestrator.simulator.Asha", Overheard)
+        patch.setattr("orchestrator.simulation.simulator.Asha", Overheard)
         record = simulate(simulation, falling(), RandomSearcher(SPACE, seed)).record
 
     again = Record("val_loss", 1.0)
@@ -185,7 +185,7 @@ def test_searchers_are_told_the_rungs(monkeypatch):
         told.append((name, seed, rungs))
         return RandomSearcher(space, seed)
 
-    monkeypatch.setattr("orchestrator.simulator.make_searcher", remembering)
+    monkeypatch.setattr("orchestrator.simulation.simulator.make_searcher", remembering)
     compare(plan(trials=1), falling(), ["bayes"], 2, quiet=True)
     assert set(told) == {("bayes", 0, (1, 3, 9)), ("bayes", 1, (1, 3, 9))}
 

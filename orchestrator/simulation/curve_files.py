@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from orchestrator.curves import Curve, Curves
 from orchestrator.errors import SweepError
 from orchestrator.run_folder import Run, open_run
+from orchestrator.simulation.curves import Curve, Curves
 from search_spaces import Choice, Config, Domain, Grid, Int, LogInt, LogUniform, Space, Uniform, nearest, shorten
 from trainables import metric_names
 

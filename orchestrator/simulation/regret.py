@@ -10,9 +10,9 @@ from statistics import fmean, median, pstdev
 
 import pandas as pd
 
-from orchestrator.curves import Curves
 from orchestrator.errors import SweepError
-from orchestrator.outcome import Outcome
+from orchestrator.simulation.curves import Curves
+from orchestrator.simulation.outcome import Outcome
 from trainables.storage import write_bytes
 
 Outcomes = Mapping[str, Sequence[Outcome]]

@@ -14,15 +14,15 @@ from pydantic import Field, ValidationError, model_validator
 from rich.console import Console
 from rich.progress import Progress
 
-from orchestrator.curves import Curve, Curves
 from orchestrator.errors import SweepError
 from orchestrator.explain import explain
-from orchestrator.outcome import Outcome
 from orchestrator.ray_searcher import RaySearcher
 from orchestrator.record import Record, Trial
 from orchestrator.scheduling import Asha
 from orchestrator.searchers import SEARCHERS, Searcher, make_searcher
 from orchestrator.sections import AshaConfig, FaultConfig, LimitConfig, SearchConfig, Section
+from orchestrator.simulation.curves import Curve, Curves
+from orchestrator.simulation.outcome import Outcome
 from search_spaces import nearest
 from trainables.config import Count, Seed
 
