@@ -13,6 +13,7 @@ from orchestrator.analysis import beside_parents, configurations, efficiency, sa
 from orchestrator.analysis import best as best_trials
 from orchestrator.record import Record
 from orchestrator.run_folder import Run
+from orchestrator.searchers.base import key
 from orchestrator.simulation import regret
 from orchestrator.simulation.curves import Curves
 from orchestrator.simulation.regret import Outcomes
@@ -78,6 +79,8 @@ def _print_search(console: Console, sweep: Sweep, record: Record, trials: pd.Dat
     console.print("workers' time: " + ", ".join(f"{name} {share:.1%}" for name, share in shares.items()))
     if record.limit:
         console.print(f"the search ended early: {record.limit}", markup=False)
+    if len({key(trial.config) for trial in record.trials.values()}) == sweep.space.size:
+        console.print(f"the space is exhausted: all of its {sweep.space.size} configurations were tried")
 
 
 def _print_failures(console: Console, trials: pd.DataFrame) -> None:

@@ -124,7 +124,8 @@ class Sweep(Section):
     def most_trials(self) -> int | None:
         """How many trials there may be; None where the space has no end."""
         size = self.space.size
-        return self.search.trials or (size and size * self.search.repeats)
+        known = [self.search.trials, size and size * self.search.repeats]
+        return min((most for most in known if most is not None), default=None)
 
     def check(self) -> None:
         """Imports the user's constraints and models, and looks at what the space can ask for; `run` and `resume` do it

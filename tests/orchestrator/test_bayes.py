@@ -182,3 +182,15 @@ def test_thousands_of_observations_and_pending_trials_are_no_obstacle():
     proposal = BayesSearcher(MIXED, 0, rungs=(1, 3, 9)).suggest(done, pending)
     assert MIXED.contains(proposal)
     assert loss(proposal) < np.quantile([o.loss for o in done], 0.02)
+
+
+def test_a_search_that_is_stuck_looks_elsewhere_again():
+    """A wide bowl hides a narrow pit far away: the best of the bowl is flat, and the model is sure of it."""
+    space = Space({"x": Uniform(0, 1), "y": Uniform(0, 1)})
+    searcher, done = BayesSearcher(space, seed=0), []
+    for _ in range(90):
+        config = searcher.suggest(done, [])
+        away = math.hypot(config["x"] - 0.3, config["y"] - 0.3)
+        done.append(Observation(config=config, loss=max(away, 0.1)))
+    late = {(seen.config["x"] > 0.5, seen.config["y"] > 0.5) for seen in done[-30:]}
+    assert len(late) == 4
