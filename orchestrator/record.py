@@ -11,12 +11,11 @@ from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-from orchestrator.errors import DiskFull, SweepError
+from orchestrator.errors import SweepError
 from orchestrator.journal import Event, Journal
 from orchestrator.repeats import average
 from orchestrator.searchers import Observation
 from orchestrator.searchers.base import Key, key
-from orchestrator.signals import Halt
 from search_spaces import Config
 
 Status = Literal["pending", "running", "completed", "stopped", "failed"]
@@ -199,7 +198,7 @@ class Record:
     def _append(self, event: Event) -> None:
         event = {**event, "time": round(self._clock(), 3)}
         if self._journal:
-            _write(self._journal, event)
+            self._journal.append(event)
         self._apply(event)
         for listener in self._listeners:
             listener(event)
@@ -267,11 +266,3 @@ class Record:
     def _on_model(self, event: Event) -> None:
         row = event["row"]
         self.models[row["id"]] = {**self.models.get(row["id"], {}), **row}
-
-
-def _write(journal: Journal, event: Event) -> None:
-    """A run whose journal cannot grow cannot go on: nothing may happen that it does not hold."""
-    try:
-        journal.append(event)
-    except DiskFull as full:
-        raise Halt(full) from None
