@@ -39,6 +39,9 @@ def earlier_observations(places: Sequence[str], sweep: Sweep, tell: Tell = lambd
         where = f"search.warm_start: {place}"
         try:
             shown = list(_of_run(place, sweep) if Path(place, "sweep.yaml").is_file() else _of_table(place, sweep))
+        except FileNotFoundError:
+            rule = "must be the folder of a run or a table of trials in Parquet"
+            raise SweepError(f"{where}: {rule}, but there is none") from None
         except (SweepError, OSError, pa.ArrowException) as error:
             raise SweepError(f"{where}: {error}") from None
         fitting = _fitting(where, shown, sweep.space)
