@@ -119,7 +119,7 @@ def test_what_cannot_be_learned_from_is_an_error_with_its_place(tiny, earlier, t
     for place, message in {
         "typo.parquet": "must have the columns val_accuracy and config.*, but got val_acuracy, config.opt",
         "torn.parquet": "",
-        "absent": "",
+        "absent": "must be the folder of a run or a table of trials in Parquet, but there is none",
     }.items():
         with pytest.raises(SweepError) as told:
             earlier_observations([str(tmp_path / place)], tiny())
