@@ -53,7 +53,7 @@ def test_tpe_hears_the_last_result_of_a_trial_that_is_over():
 
 def test_the_ratio_is_to_the_best_of_the_peers():
     seconds = {"bayes": [1.0, 3.0], "TPE": [4.0, 4.0], "random": [20.0, 8.0]}
-    by_name = {figure.name: figure for figure in search_fidelity.figures(seconds)}
+    by_name = {figure.name: figure for figure in search_fidelity.figures(seconds, search_fidelity.HORIZON)}
     ratio = by_name["ours to the best peer"]
     assert (ratio.value, ratio.holds) == (0.5, True)
     assert by_name["random: searches that reached it"].value == 1
