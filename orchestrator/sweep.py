@@ -21,7 +21,6 @@ from pydantic import (
 
 from orchestrator.errors import SweepError
 from orchestrator.explain import explain
-from orchestrator.searchers.start import complete
 from orchestrator.sections import AshaConfig, FaultConfig, LimitConfig, SearchConfig, Section, WorkerConfig
 from search_spaces import Config, Space, SpaceError, load_space, nearest, read_yaml, shorten, to_yaml
 from trainables import ModelError, TrainConfig, check_model, metric_names
@@ -213,7 +212,7 @@ class Sweep(Section):
         self._check_asha()
         for number, config in enumerate(self.search.start):
             try:
-                complete(self.space, config)
+                self.space.complete(config)
             except SpaceError as error:
                 raise ValueError(str(error.within(f"search.start.{number}"))) from None
 

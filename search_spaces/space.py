@@ -136,6 +136,29 @@ class Space:
                 raise SpaceError.at(name, "must be a parameter of the space", name, among=self.names)
         return self._build(config)
 
+    def complete(self, config: Mapping[str, Any]) -> Config:
+        """`config` in the order of the parameters and with the constants.
+
+        Raises SpaceError, with the parameter's name, unless every other active parameter has one of its values and the
+        constraints are kept.
+        """
+        self.active(config)  # refuses unknown names
+        made: Config = {}
+        missing = []
+        for name, domain in self.domains.items():
+            if not self.is_active(name, made):
+                continue
+            if name in config:
+                made[name] = config[name]
+            elif isinstance(domain, Constant):
+                made[name] = domain.value
+            else:
+                missing.append(name)
+        if missing:
+            raise SpaceError(f"must set every parameter that is switched on, but {', '.join(missing)} got no value")
+        self.validate({**config, **made})
+        return made
+
     def validate(self, config: Mapping[str, Any]) -> None:
         """Raise SpaceError unless `config` has just the active parameters, each with one of its values, as allowed."""
         active = self.active(config)

@@ -24,3 +24,11 @@ def test_no_import_leads_back(graph: grimp.ImportGraph) -> None:
 
     assert len(graph.modules) > 20
     assert back == []
+
+
+def test_a_worker_imports_no_searcher(graph: grimp.ImportGraph) -> None:
+    """Each process of a trial would wait a second for scikit-optimize, which it never uses."""
+    needed = graph.find_upstream_modules("orchestrator.ray_trial")
+
+    assert "orchestrator.sweep" in needed
+    assert [module for module in sorted(needed) if module.startswith("orchestrator.searchers")] == []

@@ -6,7 +6,7 @@ from orchestrator.searchers.base import Observation, Searcher
 from orchestrator.searchers.bayes import BayesSearcher
 from orchestrator.searchers.grid import GridSearcher
 from orchestrator.searchers.random import RandomSearcher
-from orchestrator.searchers.start import StartFirst, complete
+from orchestrator.searchers.start import StartFirst
 from search_spaces import Config, Space, nearest
 
 SEARCHERS: dict[str, Callable[[Space, int, Sequence[int], bool], Searcher]] = {
@@ -42,7 +42,7 @@ def make_searcher(
             f"search.name: must be one of {', '.join(SEARCHERS)}, but got {name!r}" + (f";{hint}" if hint else "")
         )
     searcher = SEARCHERS[name](space, seed, rungs, per_second)
-    return StartFirst(searcher, [complete(space, config) for config in start]) if start else searcher
+    return StartFirst(searcher, [space.complete(config) for config in start]) if start else searcher
 
 
 __all__ = [

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from orchestrator.searchers.base import Observation, Searcher, key, known_keys
-from search_spaces import Config, Constant, Space, SpaceError
+from search_spaces import Config
 
 
 class StartFirst:
@@ -18,27 +18,3 @@ class StartFirst:
         known = known_keys(done, pending)
         guess = next((config for config in self._start if key(config) not in known), None)
         return self._searcher.suggest(done, pending) if guess is None else dict(guess)
-
-
-def complete(space: Space, config: Config) -> Config:
-    """`config` in the order of the space and with its constants.
-
-    Raises SpaceError, with the parameter's name, unless every other active parameter has one of its values and the
-    constraints are kept.
-    """
-    space.active(config)  # refuses unknown names
-    made: Config = {}
-    missing = []
-    for name, domain in space.domains.items():
-        if not space.is_active(name, made):
-            continue
-        if name in config:
-            made[name] = config[name]
-        elif isinstance(domain, Constant):
-            made[name] = domain.value
-        else:
-            missing.append(name)
-    if missing:
-        raise SpaceError(f"must set every parameter that is switched on, but {', '.join(missing)} got no value")
-    space.validate({**config, **made})
-    return made
