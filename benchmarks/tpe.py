@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import optuna
-from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.distributions import BaseDistribution, CategoricalDistribution
 
+from benchmarks.search.contenders import optuna_distribution
 from orchestrator.searchers import Observation
 from orchestrator.searchers.base import Key, key
-from search_spaces import Choice, Config, Constant, Domain, Grid, Int, LogInt, LogUniform, Space, Uniform
+from search_spaces import Config, Constant, Domain, Grid, Space
 
 
 class Tpe:
@@ -29,7 +30,7 @@ class Tpe:
     def suggest(self, done: Sequence[Observation], pending: Sequence[Config]) -> Config:
         open_trials = {key(config) for config in pending}
         for seen in done:
-            if key(seen.config) not in open_trials:
+            if seen.key not in open_trials:
                 self._tell(seen)
         trial = self.study.ask(self._distributions)
         config: dict[str, Any] = dict(trial.params)
@@ -38,7 +39,7 @@ class Tpe:
 
     def _tell(self, seen: Observation) -> None:
         """What is told already is no longer among those asked."""
-        for trial in self._asked.pop(key(seen.config), []):
+        for trial in self._asked.pop(seen.key, []):
             if seen.failed:
                 self.study.tell(trial, state=optuna.trial.TrialState.FAIL)
             else:
@@ -46,11 +47,8 @@ class Tpe:
 
 
 def _distribution(domain: Domain) -> BaseDistribution:
-    match domain:
-        case Uniform() | LogUniform():
-            return FloatDistribution(domain.low, domain.high, log=isinstance(domain, LogUniform))
-        case Int() | LogInt():
-            return IntDistribution(domain.low, domain.high, log=isinstance(domain, LogInt))
-        case Grid() | Choice() | Constant():
-            return CategoricalDistribution(list(domain.values()))
-    raise TypeError(domain)
+    """A grid's values are options: that is what users of Ray Tune make of them."""
+    if isinstance(domain, Grid | Constant):
+        return CategoricalDistribution(list(domain.values()))
+    distribution: BaseDistribution = optuna_distribution(domain)
+    return distribution

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from orchestrator.record import Record, Trial
+from search_spaces import Choice, Domain, Grid
 from trainables import EpochMetrics, metric_names
 from trainables.compress import CompressedModel
 from trainables.storage import Place, join, write_bytes
@@ -63,6 +64,15 @@ def write_tables(record: Record, folder: Place) -> None:
         buffer = BytesIO()
         pq.write_table(pa.Table.from_pandas(table(record), preserve_index=False), buffer)
         write_bytes(join(folder, f"{name}.parquet"), buffer.getbuffer())
+
+
+def value_of(domain: Domain, told: Any) -> Any:
+    """The value of a domain that a column tells: whole numbers become floats beside empty cells, mixed options text."""
+    if isinstance(told, float) and told.is_integer() and domain.size is not None and domain.contains(int(told)):
+        return int(told)
+    if isinstance(told, str) and isinstance(domain, Choice | Grid) and not domain.contains(told):
+        return next((option for option in domain.values() if str(option) == told), told)
+    return told
 
 
 def _trial_row(record: Record, trial: Trial) -> dict[str, Any]:

@@ -16,7 +16,8 @@ from orchestrator.record import Record
 from orchestrator.run_folder import open_run
 from orchestrator.searchers import Observation
 from orchestrator.sweep import Sweep
-from search_spaces import Choice, Config, Domain, Grid, Space, SpaceError, nearest
+from orchestrator.tables import value_of
+from search_spaces import Config, Domain, Space, SpaceError, nearest
 
 Tell = Callable[[str], None]
 
@@ -132,13 +133,7 @@ def _is_absent(domain: Domain, value: object) -> bool:
 
 def _plain(domain: Domain, value: Any) -> Any:
     """The value before a table's column made a float, a text or NaN of it."""
-    if value is None or (isinstance(value, float) and math.isnan(value)):
-        return None
-    if isinstance(value, float) and value.is_integer() and domain.contains(int(value)):
-        return int(value)
-    if isinstance(value, str) and isinstance(domain, Choice | Grid) and not domain.contains(value):
-        return next((option for option in domain.values() if str(option) == value), value)
-    return value
+    return None if isinstance(value, float) and math.isnan(value) else value_of(domain, value)
 
 
 def _flat(nested: Mapping[str, Any], prefix: str = "") -> Config:

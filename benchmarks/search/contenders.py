@@ -87,7 +87,7 @@ class Optuna:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         self._space = space
         self._study = optuna.create_study(sampler=sampler)
-        self._distributions = {name: _optuna_distribution(domain) for name, domain in space.domains.items()}
+        self._distributions = {name: optuna_distribution(domain) for name, domain in space.domains.items()}
 
     def ask(self) -> Config:
         params = self._study.ask(self._distributions).params
@@ -161,7 +161,8 @@ def _skopt_dimension(domain: Domain) -> Any:
             return Integer(0, len(domain.values()) - 1)
 
 
-def _optuna_distribution(domain: Domain) -> Any:
+def optuna_distribution(domain: Domain) -> Any:
+    """Optuna's counterpart of a domain; that of a grid is of the places of its values, see `_to_plain`."""
     from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
     match domain:

@@ -13,6 +13,7 @@ import pandas as pd
 from orchestrator.errors import SweepError
 from orchestrator.run_folder import Run, open_run
 from orchestrator.simulation.curves import Curve, Curves
+from orchestrator.tables import value_of
 from search_spaces import Choice, Config, Domain, Grid, Int, LogInt, LogUniform, Space, Uniform, nearest, shorten
 from trainables import metric_names
 
@@ -157,20 +158,9 @@ def _config(rows: pd.DataFrame) -> Config:
 
 
 def _fitted(config: Config, space: Space) -> Config | None:
-    """The configuration with the values that the space has for what a table says; None if it is not in the space.
-
-    A table knows one kind of value a column: whole numbers become floats beside empty cells, mixed values text.
-    """
-    fitted = {name: _value(space.domains[name], value) for name, value in config.items() if name in space.parameters}
+    """The configuration with the values that the space has for what a table says; None if it is not in the space."""
+    fitted = {name: value_of(space.domains[name], value) for name, value in config.items() if name in space.parameters}
     return fitted if len(fitted) == len(config) and space.contains(fitted) else None
-
-
-def _value(domain: Domain, told: Any) -> Any:
-    if isinstance(told, float) and told.is_integer() and domain.contains(int(told)) and domain.size is not None:
-        return int(told)
-    if not domain.contains(told) and domain.size is not None and isinstance(told, str):
-        return next((value for value in domain.values() if str(value) == told), told)
-    return told
 
 
 def _spanned(place: Path, configs: Sequence[Config]) -> Space:
