@@ -29,7 +29,7 @@ from benchmarks.common import Figure, make_parser, report
 from benchmarks.fashion.task import CONCURRENT, METRIC, Task, save_data
 from trainables import DataConfig
 from trainables.data import FASHION_MNIST
-from trainables.idx import read_folder
+from trainables.data.idx import read_folder
 
 VALIDATION = 1 / 12
 # Ours may try more configurations in the time that the usual way takes; so many more it will not.

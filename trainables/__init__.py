@@ -11,8 +11,7 @@ from trainables.config import (
     StoppingConfig,
     TrainConfig,
 )
-from trainables.data import Dataset, Split, as_floats, load_data
-from trainables.idx import DataError
+from trainables.data import DataError, Dataset, Split, as_floats, load_data
 from trainables.models import ModelError, build_model, check_model, mlp, resnet
 from trainables.optim import build_optimizer, build_schedule
 from trainables.parallel import SOLO, Group, free_address, join_group, leave_group

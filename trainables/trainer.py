@@ -136,9 +136,9 @@ class Trainer:
         if not len(indices):
             return torch.zeros((), device=self.group.device)
         indices = indices.to(self.group.device)
-        images = self.augment.apply(as_floats(self.train.images[indices]), changes)
+        images = self.augment.apply(as_floats(self.train.inputs[indices]), changes)
         with torch.autocast(self.group.device.type, torch.bfloat16, enabled=self.group.device.type == "cuda"):
-            loss = self.objective(self.model(images), self.train.labels[indices], images)
+            loss = self.objective(self.model(images), self.train.targets[indices], images)
         total = loss * len(indices)
         (total / batch_size).backward()
         return total.detach()
@@ -178,8 +178,8 @@ def evaluate(model: nn.Module, split: Split, group: Group = SOLO) -> tuple[float
     mine, totals = group.share(len(split)), torch.zeros(2, dtype=torch.float64, device=device)
     for start in range(mine.start, mine.stop, _EVALUATION_BATCH):
         rows = slice(start, min(start + _EVALUATION_BATCH, mine.stop))
-        labels = split.labels[rows].to(device)
-        logits = model(as_floats(split.images[rows].to(device)))
+        labels = split.targets[rows].to(device)
+        logits = model(as_floats(split.inputs[rows].to(device)))
         totals[0] += functional.cross_entropy(logits, labels, reduction="sum")
         totals[1] += (logits.argmax(1) == labels).sum()
     model.train(was_training)

@@ -72,7 +72,7 @@ class Task:
 def save_data(config: DataConfig, path: Path) -> None:
     """The split data as one file of tensors, quicker to load than what it is made from."""
     data = load_data(config)
-    parts = {name: (part.images, part.labels) for name in _PARTS for part in [getattr(data, name)]}
+    parts = {name: (part.inputs, part.targets) for name in _PARTS for part in [getattr(data, name)]}
     torch.save({**parts, "classes": data.classes, "mean": data.mean, "std": data.std}, path)
 
 

@@ -38,7 +38,7 @@ class Clothes(Dataset[tuple[Tensor, Tensor]]):
         return len(self.split)
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
-        image = self.split.images[index].float() / 255
+        image = self.split.inputs[index].float() / 255
         if self.crop:
             height, width = image.shape[1:]
             top, left = torch.randint(0, 2 * self.crop + 1, (2,)).tolist()
@@ -46,7 +46,7 @@ class Clothes(Dataset[tuple[Tensor, Tensor]]):
             image = padded[:, top : top + height, left : left + width]
         if self.flip and torch.rand(()) < self.flip:
             image = image.flip(-1)
-        return image, self.split.labels[index]
+        return image, self.split.targets[index]
 
 
 def train(config: dict[str, Any], task: Task) -> None:

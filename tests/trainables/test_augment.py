@@ -15,13 +15,13 @@ def draws(**values: float) -> torch.Tensor:
 
 
 def test_switched_off_changes_nothing(digits: Dataset) -> None:
-    images = digits.train.images[:16]
+    images = digits.train.inputs[:16]
     assert torch.equal(Augment(AugmentConfig(shift=0))(images, generator()), images)
 
 
 def test_same_generator_same_images(digits: Dataset) -> None:
     augment = Augment(AugmentConfig(rotate=20, shift=0.1, flip=0.5, crop=1))
-    images = digits.train.images[:16]
+    images = digits.train.inputs[:16]
     first = augment(images, generator())
     assert torch.equal(first, augment(images, generator()))
     assert not torch.equal(first, augment(images, generator(1)))
@@ -31,7 +31,7 @@ def test_same_generator_same_images(digits: Dataset) -> None:
 
 def test_a_slice_of_the_draw_gives_the_slice_of_the_images(digits: Dataset) -> None:
     augment = Augment(AugmentConfig(rotate=20, shift=0.1, flip=0.5, crop=2))
-    images, drawn = digits.train.images[:16], augment.draw(16, generator())
+    images, drawn = digits.train.inputs[:16], augment.draw(16, generator())
     whole = augment.apply(images, drawn)
     assert torch.equal(augment.apply(images[5:11], drawn[5:11]), whole[5:11])
 

@@ -36,12 +36,12 @@ def test_validation_comes_from_the_training_images_and_test_images_stay(idx_fold
     data = load(idx_folder)
     assert [len(part) for part in (data.train, data.validation, data.test)] == [90, 30, 30]
     assert (data.input_shape, data.classes) == ((1, 6, 5), ("0", "1", "2"))
-    assert data.train.labels.bincount().tolist() == [30, 30, 30]
-    assert data.validation.labels.bincount().tolist() == [10, 10, 10]
-    assert data.test.labels.tolist() == [index % 3 for index in range(30)]
-    assert data.test.images.flatten().tolist() == list((idx_folder / TEST_IMAGES).read_bytes()[HEADER:])
+    assert data.train.targets.bincount().tolist() == [30, 30, 30]
+    assert data.validation.targets.bincount().tolist() == [10, 10, 10]
+    assert data.test.targets.tolist() == [index % 3 for index in range(30)]
+    assert data.test.inputs.flatten().tolist() == list((idx_folder / TEST_IMAGES).read_bytes()[HEADER:])
     stored = gzip.decompress((idx_folder / TRAIN_IMAGES).read_bytes())[HEADER:]
-    together = torch.cat([data.train.images, data.validation.images]).flatten(1)
+    together = torch.cat([data.train.inputs, data.validation.inputs]).flatten(1)
     assert sorted(bytes(row.tolist()) for row in together) == sorted(
         stored[start : start + 30] for start in range(0, len(stored), 30)
     )

@@ -30,7 +30,7 @@ def test_dropout_is_in_the_model() -> None:
 
 def test_the_first_layer_normalises(digits: Dataset) -> None:
     model = build_model(ModelConfig(), digits)
-    normalized = next(iter(model.children()))(digits.train.images)
+    normalized = next(iter(model.children()))(digits.train.inputs)
     assert float(normalized.mean()) == pytest.approx(0, abs=1e-4)
     assert float(normalized.std()) == pytest.approx(1, abs=1e-4)
     assert all(not name.startswith("normalize") for name, _ in model.named_parameters())
@@ -41,7 +41,7 @@ def test_a_users_own_module_is_built_like_a_shipped_one(digits: Dataset) -> None
     config = ModelConfig.model_validate({"name": "own_model:Perceptron", "hidden": 5})
     model = build_model(config, digits)
     assert model.get_submodule("network.hidden").out_features == 5
-    assert model(digits.train.images[:3]).shape == (3, 10)
+    assert model(digits.train.inputs[:3]).shape == (3, 10)
 
 
 @pytest.mark.usefixtures("own_modules")

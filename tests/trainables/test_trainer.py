@@ -159,7 +159,7 @@ def test_takes_a_model_and_an_objective(digits: Dataset) -> None:
     list(trainer.epochs())
     assert trainer.model is model
     assert shapes == {((83, 10), (83,), (83, 1, 8, 8))}
-    assert float(model(digits.train.images).detach().square().mean()) < 0.1
+    assert float(model(digits.train.inputs).detach().square().mean()) < 0.1
 
 
 def test_divergence_tells_epoch_and_step(digits: Dataset) -> None:
@@ -189,9 +189,9 @@ def test_evaluate_is_the_mean_over_the_split_and_leaves_the_mode(digits: Dataset
     loss, accuracy = evaluate(model, digits.train)
     assert model.training
     with torch.no_grad():
-        logits = model.eval()(digits.train.images)
-    assert loss == pytest.approx(float(nn.functional.cross_entropy(logits, digits.train.labels)), rel=1e-5)
-    assert accuracy == pytest.approx(float((logits.argmax(1) == digits.train.labels).float().mean()), rel=1e-6)
+        logits = model.eval()(digits.train.inputs)
+    assert loss == pytest.approx(float(nn.functional.cross_entropy(logits, digits.train.targets)), rel=1e-5)
+    assert accuracy == pytest.approx(float((logits.argmax(1) == digits.train.targets).float().mean()), rel=1e-6)
 
 
 def test_a_sweeps_metrics_are_fields_of_an_epoch(digits: Dataset) -> None:

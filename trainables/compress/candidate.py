@@ -66,7 +66,7 @@ def compress_one(parent: Parent, data: Dataset, keep_macs: float, plan: Compress
     )
     try:
         model = prune(parent.model, data.input_shape, keep_macs, plan.importance)
-        recalibrate(model, data.train.images)
+        recalibrate(model, data.train.inputs)
         epochs = distil(model, parent.model, data, plan, parent.train)
     except (PruneError, Diverged) as error:
         return replace(row, status="rejected", reason=str(error), seconds=time.perf_counter() - start)
@@ -90,7 +90,7 @@ def _deliver(
     except ExportError as error:
         return replace(row, status="rejected", reason=str(error), seconds=time.perf_counter() - start)
     save_weights(model, weights)
-    check = parity(artefact, model, data.validation.images)
+    check = parity(artefact, model, data.validation.inputs)
     fault = check.fault()
     row = replace(
         row,

@@ -75,7 +75,7 @@ def onnx_logits(path: Path, images: Tensor) -> Tensor:
 
 def onnx_accuracy(path: Path, split: Split) -> float:
     """Fraction of `split` that the ONNX model at `path` puts into the right class."""
-    return float((onnx_logits(path, split.images).argmax(1) == split.labels.cpu()).double().mean())
+    return float((onnx_logits(path, split.inputs).argmax(1) == split.targets.cpu()).double().mean())
 
 
 def measure_latency(

@@ -28,7 +28,7 @@ def parent() -> nn.Module:
 
 @pytest.fixture
 def batch() -> Batch:
-    return DATA.train.images[:16], DATA.train.labels[:16]
+    return DATA.train.inputs[:16], DATA.train.targets[:16]
 
 
 def test_a_student_that_equals_the_teacher_has_no_divergence(parent: nn.Module, batch: Batch) -> None:
@@ -68,9 +68,9 @@ def test_recalibration_measures_the_statistics_and_changes_no_weight() -> None:
     model = nn.Sequential(norm, nn.Dropout(0.5), nn.Flatten(), nn.Linear(64, 10))
     torch.nn.init.constant_(norm.get_buffer("running_mean"), 9)
     weights = copy.deepcopy(dict(model.named_parameters()))
-    recalibrate(model, DATA.train.images)
-    torch.testing.assert_close(norm.running_mean, DATA.train.images.mean()[None], atol=1e-3, rtol=0)
-    torch.testing.assert_close(norm.running_var, DATA.train.images.var()[None], atol=1e-3, rtol=0)
+    recalibrate(model, DATA.train.inputs)
+    torch.testing.assert_close(norm.running_mean, DATA.train.inputs.mean()[None], atol=1e-3, rtol=0)
+    torch.testing.assert_close(norm.running_var, DATA.train.inputs.var()[None], atol=1e-3, rtol=0)
     assert norm.momentum == 0.1
     assert all(torch.equal(value, weights[name]) for name, value in model.named_parameters())
 
@@ -78,7 +78,7 @@ def test_recalibration_measures_the_statistics_and_changes_no_weight() -> None:
 def test_recalibration_and_distillation_each_bring_accuracy_back(parent: nn.Module) -> None:
     student = prune(parent, DATA.input_shape, 0.5)
     cut = evaluate(student, DATA.validation)[0]
-    recalibrate(student, DATA.train.images)
+    recalibrate(student, DATA.train.inputs)
     recalibrated = evaluate(student, DATA.validation)[0]
     before = copy.deepcopy(parent.state_dict())
     metrics = distil(student, parent, DATA, CompressPlan(epochs=3), TRAIN)

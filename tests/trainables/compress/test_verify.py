@@ -30,7 +30,7 @@ def artefact(model: nn.Module, tmp_path_factory: pytest.TempPathFactory) -> Path
 
 
 def test_an_artefact_agrees_with_its_model(model: nn.Module, artefact: Path) -> None:
-    result = parity(artefact, model, DATA.train.images)
+    result = parity(artefact, model, DATA.train.inputs)
     assert result.max_abs_error < 1e-4
     assert result.agreement == 1
     assert result.fault() == ""
@@ -40,7 +40,7 @@ def test_an_artefact_of_other_weights_is_found_out(model: nn.Module, artefact: P
     other: Any = copy.deepcopy(model)
     with torch.no_grad():
         other[-1].bias[3] += 10
-    result = parity(artefact, other, DATA.test.images)
+    result = parity(artefact, other, DATA.test.inputs)
     assert result.max_abs_error == pytest.approx(10, abs=1e-3)
     assert 0 < result.agreement < 1
     assert "logits differ by 10" in result.fault()
@@ -61,24 +61,24 @@ def test_faults_are_named(result: Parity, fault: str) -> None:
 
 
 def test_logits_do_not_depend_on_how_images_are_batched(artefact: Path) -> None:
-    images = DATA.train.images[:300]
+    images = DATA.train.inputs[:300]
     each = torch.cat([onnx_logits(artefact, image[None]) for image in images[:3]])
     torch.testing.assert_close(onnx_logits(artefact, images)[:3], each)
 
 
 def test_accuracy_is_that_of_the_model(model: nn.Module, artefact: Path) -> None:
     assert onnx_accuracy(artefact, DATA.test) == pytest.approx(evaluate(model, DATA.test)[1], abs=1e-9)
-    right = Split(DATA.test.images, onnx_logits(artefact, DATA.test.images).argmax(1))
+    right = Split(DATA.test.inputs, onnx_logits(artefact, DATA.test.inputs).argmax(1))
     assert onnx_accuracy(artefact, right) == 1
 
 
 def test_bytes_are_given_to_models_as_the_floats_they_stand_for(model: nn.Module, artefact: Path) -> None:
-    stored = Split((DATA.test.images * 255).byte(), DATA.test.labels)
-    floats = Split(as_floats(stored.images), stored.labels)
-    assert torch.equal(onnx_logits(artefact, stored.images), onnx_logits(artefact, floats.images))
+    stored = Split((DATA.test.inputs * 255).byte(), DATA.test.targets)
+    floats = Split(as_floats(stored.inputs), stored.targets)
+    assert torch.equal(onnx_logits(artefact, stored.inputs), onnx_logits(artefact, floats.inputs))
     assert onnx_accuracy(artefact, stored) == onnx_accuracy(artefact, floats) > 1 / 20
     assert evaluate(model, stored) == evaluate(model, floats)
-    assert parity(artefact, model, stored.images) == parity(artefact, model, floats.images)
+    assert parity(artefact, model, stored.inputs) == parity(artefact, model, floats.inputs)
 
 
 def test_latency_has_a_row_a_model_and_batch_with_its_spread(artefact: Path) -> None:

@@ -12,9 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-
-class DataError(ValueError):
-    """Data that is unknown, missing or damaged, or cannot be split as asked."""
+from trainables.data.dataset import DataError
 
 
 def read_folder(folder: Path, classes: int | None = None) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:

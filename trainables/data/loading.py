@@ -11,55 +11,11 @@ import torch
 from torch import Tensor
 
 from trainables.config import DataConfig
-from trainables.idx import DataError, read_folder
+from trainables.data.dataset import DataError, Dataset, Split
+from trainables.data.idx import read_folder
 
 FASHION_MNIST = "/usr/share/datasets/fashion-mnist"
 _FASHION = "T-shirt/top, Trouser, Pullover, Dress, Coat, Sandal, Shirt, Sneaker, Bag, Ankle boot"
-
-
-@dataclass(frozen=True)
-class Split:
-    """images: (N, C, H, W), float32 in [0, 1] or, to save memory, uint8. labels: int64 (N,)."""
-
-    images: Tensor
-    labels: Tensor
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    def __getitem__(self, part: Tensor) -> Split:
-        """The images of those indices."""
-        return Split(self.images[part], self.labels[part])
-
-    def to(self, device: torch.device) -> Split:
-        """The same images on `device`."""
-        return Split(self.images.to(device), self.labels.to(device))
-
-
-def as_floats(images: Tensor) -> Tensor:
-    """Images of a split as models take them, float32 in [0, 1]; for a batch, on the device where it is wanted."""
-    return images.float().div_(255) if images.dtype == torch.uint8 else images
-
-
-@dataclass(frozen=True)
-class Dataset:
-    """The three parts, the classes' names, and the channels' mean and std (C,) over the training part."""
-
-    train: Split
-    validation: Split
-    test: Split
-    classes: tuple[str, ...]
-    mean: Tensor
-    std: Tensor
-
-    @property
-    def input_shape(self) -> tuple[int, ...]:
-        """(C, H, W)."""
-        return tuple(self.train.images.shape[1:])
-
-    @property
-    def num_classes(self) -> int:
-        return len(self.classes)
 
 
 def load_data(config: DataConfig) -> Dataset:
@@ -67,11 +23,11 @@ def load_data(config: DataConfig) -> Dataset:
     if config.name not in LOADERS:
         raise DataError(f"data.name must be one of {', '.join(LOADERS)}, but got {config.name!r}")
     source = LOADERS[config.name](config.path)
-    rest, test = source.images, source.test
+    rest, test = source.examples, source.test
     if test is None:
-        rest, test = _hold_out(rest, round(config.test * len(source.images)), config)
-    train, validation = _hold_out(rest, round(config.validation * len(source.images)), config)
-    mean, std = _mean_std(train.images)
+        rest, test = _hold_out(rest, round(config.test * len(source.examples)), config)
+    train, validation = _hold_out(rest, round(config.validation * len(source.examples)), config)
+    mean, std = _mean_std(train.inputs)
     return Dataset(train, validation, test, source.classes, mean, std)
 
 
@@ -79,7 +35,7 @@ def _hold_out(split: Split, count: int, config: DataConfig) -> tuple[Split, Spli
     """The rest and `count` images, each with the whole's proportion of classes."""
     from sklearn.model_selection import train_test_split
 
-    indices, labels = np.arange(len(split)), split.labels.numpy()
+    indices, labels = np.arange(len(split)), split.targets.numpy()
     try:
         parts = train_test_split(indices, test_size=count, stratify=labels, random_state=config.seed)
     except ValueError as error:
@@ -105,7 +61,7 @@ def _mean_std(images: Tensor) -> tuple[Tensor, Tensor]:
 class _Source:
     """What a loader finds. test: the images that were set apart for testing by whoever made the data, if any."""
 
-    images: Split
+    examples: Split
     classes: tuple[str, ...]
     test: Split | None = None
 
@@ -142,7 +98,7 @@ def _idx(path: str | None) -> _Source:
 def _folder(folder: Path, classes: tuple[str, ...] = ()) -> _Source:
     """Classes that have no names are called by their numbers."""
     train, test = (Split(images.unsqueeze(1), labels) for images, labels in read_folder(folder, len(classes) or None))
-    return _Source(train, classes or tuple(str(number) for number in range(int(train.labels.max()) + 1)), test)
+    return _Source(train, classes or tuple(str(number) for number in range(int(train.targets.max()) + 1)), test)
 
 
 LOADERS: dict[str, Callable[[str | None], _Source]] = {"digits": _digits, "fashion_mnist": _fashion_mnist, "idx": _idx}
