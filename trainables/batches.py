@@ -52,7 +52,7 @@ class Batches:
             yield Batch(len(order), self._parts(order, draws))
 
     def _parts(self, order: Tensor, draws: Draws) -> Iterator[tuple[Tensor, Tensor]]:
-        """Parts of two rows at least, as BatchNorm needs two. To be mixed, a part has the row after its last one, too."""
+        """Parts of two rows at least, as BatchNorm needs two; one to be mixed is made with the row after it as well."""
         mine = self._group.share(len(order))
         rows = mine.stop - mine.start
         count = min(self._accumulate, rows // 2)

@@ -9,20 +9,27 @@ import torch
 from torch import Tensor
 
 DRAWS = (
-    *(
-        "angle",
-        "right",
-        "down",
-        "zoom",
-        "shear_right",
-        "shear_down",
-        "flip",
-        "flip_vertical",
-        "crop_right",
-        "crop_down",
-    ),
-    *("brightness", "contrast", "erase", "erase_area", "erase_shape", "erase_right", "erase_down", "erase_grey"),
-    *("mix_share", "mix_kind", "cut_right", "cut_down"),
+    "angle",
+    "right",
+    "down",
+    "zoom",
+    "shear",
+    "flip",
+    "flip_vertical",
+    "crop_right",
+    "crop_down",
+    "brightness",
+    "contrast",
+    "erase",
+    "erase_area",
+    "erase_shape",
+    "erase_right",
+    "erase_down",
+    "erase_grey",
+    "mix_share",
+    "mix_kind",
+    "cut_right",
+    "cut_down",
 )
 """What is drawn for an input, whatever is switched on: a strength that changes leaves the other draws as they were."""
 _COLUMN = {name: column for column, name in enumerate(DRAWS)}
