@@ -12,11 +12,12 @@ from trainables.config import (
     TrainConfig,
 )
 from trainables.data import DataError, Dataset, Split, as_floats, load_data
+from trainables.evaluation import evaluate
 from trainables.models import ModelError, build_model, check_model, mlp, resnet
 from trainables.optim import build_optimizer, build_schedule
 from trainables.parallel import SOLO, Group, free_address, join_group, leave_group
 from trainables.stopping import EarlyStopping
-from trainables.trainer import Diverged, EpochMetrics, Trainer, evaluate, metric_names
+from trainables.trainer import Diverged, EpochMetrics, Trainer, metric_names
 from trainables.worker import Worker
 
 __all__ = [

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from functools import partial
 from math import cos, pi
+from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 from torch.optim import SGD, Adam, Optimizer, RMSprop
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler
 
 from trainables.config import OptimizerConfig, ScheduleConfig
+from trainables.parallel.engine import Engine
 
 
 def build_optimizer(model: nn.Module, config: OptimizerConfig) -> Optimizer:
@@ -26,6 +28,21 @@ def build_optimizer(model: nn.Module, config: OptimizerConfig) -> Optimizer:
             return Adam(groups, lr=config.lr)
         case "rmsprop":
             return RMSprop(groups, lr=config.lr, momentum=config.momentum)
+
+
+def named_state(optimizer: Optimizer, engine: Engine) -> dict[str, dict[str, Tensor]]:
+    """What the optimiser keeps of each parameter of this rank, by the whole model's names."""
+    parameters = engine.module.named_parameters()
+    return {engine.whole_name(name): optimizer.state[p] for name, p in parameters if p in optimizer.state}
+
+
+def load_named_state(optimizer: Optimizer, engine: Engine, state: dict[str, dict[str, Tensor]]) -> None:
+    """Takes from `state`, by the whole model's names, what belongs to this rank's parameters."""
+    names = {parameter: engine.whole_name(name) for name, parameter in engine.module.named_parameters()}
+    numbered = enumerate(parameter for group in optimizer.param_groups for parameter in group["params"])
+    mine = {number: state[names[parameter]] for number, parameter in numbered if names[parameter] in state}
+    packed: dict[str, Any] = optimizer.state_dict()
+    optimizer.load_state_dict({**packed, "state": mine})
 
 
 def build_schedule(optimizer: Optimizer, config: ScheduleConfig, epochs: int, steps_per_epoch: int) -> LRScheduler:

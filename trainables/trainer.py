@@ -4,27 +4,24 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from trainables.augment import Augment
 from trainables.config import TrainConfig
-from trainables.data import Dataset, Split, as_floats
+from trainables.data import Dataset, as_floats
+from trainables.evaluation import measure
 from trainables.models import build_model
-from trainables.optim import build_optimizer, build_schedule
-from trainables.parallel import SOLO, Group
-from trainables.parallel.ddp import all_sum, average_buffers, copy_from_first, sum_gradients
+from trainables.objectives import Objective, cross_entropy
+from trainables.optim import build_optimizer, build_schedule, load_named_state, named_state
+from trainables.parallel.ddp import SOLO, Group, all_sum
+from trainables.parallel.engine import make_engine
 from trainables.stopping import EarlyStopping
-
-Objective = Callable[[Tensor, Tensor, Tensor], Tensor]
-
-_EVALUATION_BATCH = 512
 
 
 class Diverged(ArithmeticError):
@@ -56,16 +53,11 @@ def metric_names() -> tuple[str, ...]:
     return ("val_accuracy", "val_loss", "train_loss")
 
 
-def cross_entropy(logits: Tensor, labels: Tensor, images: Tensor) -> Tensor:
-    """The objective where no other is given: the mean over the batch."""
-    return functional.cross_entropy(logits, labels)
-
-
 class Trainer:
-    """Trains `model`, in place, or the one that the config names.
+    """Trains `model`, in place, or the one that the config names. Every rank makes the same calls.
 
-    objective: (logits, labels, augmented images) to a scalar, the mean over its images. All randomness
-    of an epoch is seeded by (seed, epoch, rank), so that rank 0's checkpoint resumes every rank bit for bit.
+    model: this rank's part of the model, all of it where it is not cut into stages. All randomness of an epoch is
+    seeded by (seed, epoch, rank), so that one checkpoint resumes every rank bit for bit.
     """
 
     def __init__(
@@ -80,9 +72,9 @@ class Trainer:
         _seed_generators(_seed(config.seed), group.device)
         self.config = config
         self.group = group
-        self.model = (build_model(config.model, data) if model is None else model).to(group.device)
-        copy_from_first(self.model, group)
-        self.objective = objective or cross_entropy
+        whole = build_model(config.model, data) if model is None else model
+        self.engine = make_engine(whole, objective or cross_entropy, config, group)
+        self.model = self.engine.module
         self.train = data.train.to(group.device)
         self.validation = data.validation.to(group.device)
         self.augment = Augment(config.augment)
@@ -114,14 +106,15 @@ class Trainer:
                 mine = self.group.share(len(batch))
                 self.optimizer.zero_grad()
                 losses.append(self._backward(batch[mine], changes[mine], len(batch)))
-                sum_gradients(self.model.parameters(), self.group)
+                self.engine.sync_gradients()
                 lr = self.optimizer.param_groups[0]["lr"]
                 self.optimizer.step()
                 self.schedule.step()
-            average_buffers(self.model, self.group)
+            self.engine.sync_buffers()
             train_loss = self._mean_loss(torch.stack(losses), epoch)
             trained = time.perf_counter() - started
-            val_loss, val_accuracy = evaluate(self.model, self.validation, self.group)
+            self.model.eval()
+            val_loss, val_accuracy = measure(self.engine.logits, self.validation, self.group)
             if not math.isfinite(val_loss):
                 raise Diverged(epoch, len(losses))
             if self.stopping.update(-val_accuracy if self.config.stopping.metric == "val_accuracy" else val_loss):
@@ -137,11 +130,7 @@ class Trainer:
             return torch.zeros((), device=self.group.device)
         indices = indices.to(self.group.device)
         images = self.augment.apply(as_floats(self.train.inputs[indices]), changes)
-        with torch.autocast(self.group.device.type, torch.bfloat16, enabled=self.group.device.type == "cuda"):
-            loss = self.objective(self.model(images), self.train.targets[indices], images)
-        total = loss * len(indices)
-        (total / batch_size).backward()
-        return total.detach()
+        return self.engine.backward(images, self.train.targets[indices], 1 / batch_size)
 
     def _mean_loss(self, losses: Tensor, epoch: int) -> float:
         """The mean over images from each step's sum; looked at once an epoch, as a look waits for the GPU."""
@@ -152,39 +141,35 @@ class Trainer:
         return float(losses.double().sum()) / len(self.train)
 
     def state_dict(self) -> dict[str, Any]:
-        """All that is needed to go on after the last epoch; references, so save or copy it at once."""
+        """All that is needed to go on after the last epoch, of the whole model by its names, in every rank.
+
+        Every rank calls it at the same time. References, so save or copy it at once.
+        """
         return {
             "epoch": self.epoch,
-            "model": self.model.state_dict(),
-            "best": self.best_state,
-            "optimizer": self.optimizer.state_dict(),
+            "model": self._gathered(self.model.state_dict()),
+            "best": self._gathered(self.best_state),
+            "optimizer": self.engine.gather(named_state(self.optimizer, self.engine)),
             "schedule": self.schedule.state_dict(),
             "stopping": self.stopping.state_dict(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Takes this rank's part of what state_dict() gave, be it on other ranks or another number of them."""
         self.epoch = state["epoch"]
-        self.best_state = {name: value.to(self.group.device) for name, value in state["best"].items()}
-        self.model.load_state_dict(state["model"])
-        for part in ("optimizer", "schedule", "stopping"):
+        self.best_state = {name: value.to(self.group.device) for name, value in self._part(state["best"]).items()}
+        self.model.load_state_dict(self._part(state["model"]))
+        load_named_state(self.optimizer, self.engine, state["optimizer"])
+        for part in ("schedule", "stopping"):
             getattr(self, part).load_state_dict(state[part])
+        for group, lr in zip(self.optimizer.param_groups, self.schedule.get_last_lr(), strict=True):
+            group["lr"] = lr
 
+    def _gathered(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
+        return self.engine.gather({self.engine.whole_name(name): value for name, value in state.items()})
 
-@torch.inference_mode()
-def evaluate(model: nn.Module, split: Split, group: Group = SOLO) -> tuple[float, float]:
-    """Mean cross entropy and accuracy (fraction) over the split, of which each rank takes its part."""
-    was_training, device = model.training, next(model.parameters()).device
-    model.eval()
-    mine, totals = group.share(len(split)), torch.zeros(2, dtype=torch.float64, device=device)
-    for start in range(mine.start, mine.stop, _EVALUATION_BATCH):
-        rows = slice(start, min(start + _EVALUATION_BATCH, mine.stop))
-        labels = split.targets[rows].to(device)
-        logits = model(as_floats(split.inputs[rows].to(device)))
-        totals[0] += functional.cross_entropy(logits, labels, reduction="sum")
-        totals[1] += (logits.argmax(1) == labels).sum()
-    model.train(was_training)
-    loss, correct = all_sum(totals, group).tolist()
-    return loss / len(split), correct / len(split)
+    def _part(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
+        return {name: state[self.engine.whole_name(name)] for name in self.model.state_dict()}
 
 
 def _batches(order: Tensor, size: int) -> list[Tensor]:
