@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_core import InitErrorDetails
 
 Count = Annotated[int, Field(ge=1, le=10**9)]
@@ -98,6 +98,31 @@ class StoppingConfig(_Part):
     min_delta: Annotated[float, Field(ge=0)] = 0.0
 
 
+class ParallelConfig(_Part):
+    """How the workers of a trial share one model; those that make up no further stage train data parallel.
+
+    stages: contiguous parts of the model, one worker each. schedule: gpipe does all forward passes first, 1f1b goes back as
+    soon as it can, and so holds fewer activations. micro_batches: parts of a batch, which follow each other through the
+    stages. balance: what stages have alike. cut: the layers with which the second stage and those after it begin,
+    instead of a balance.
+    """
+
+    stages: Count = 1
+    schedule: Literal["gpipe", "1f1b"] = "gpipe"
+    micro_batches: Count = 4
+    balance: Literal["parameters", "time"] = "parameters"
+    cut: list[str] = []
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.cut and len(self.cut) != self.stages - 1:
+            raise ValueError(f"parallel.cut: must name stages - 1 layers, {self.stages - 1}, but got {self.cut}")
+        if self.schedule == "1f1b" and self.micro_batches < self.stages:
+            rule = f"parallel.micro_batches: must be at least stages, {self.stages}, for 1f1b"
+            raise ValueError(f"{rule}, but got {self.micro_batches}")
+        return self
+
+
 class TrainConfig(_Part):
     """One training run. `batch_size` is the global batch, however many workers share it."""
 
@@ -110,6 +135,7 @@ class TrainConfig(_Part):
     optimizer: OptimizerConfig = OptimizerConfig()
     schedule: ScheduleConfig = ScheduleConfig()
     stopping: StoppingConfig = StoppingConfig()
+    parallel: ParallelConfig = ParallelConfig()
 
     @field_validator("schedule")
     @classmethod

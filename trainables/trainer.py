@@ -71,9 +71,9 @@ class Trainer:
     ) -> None:
         _seed_generators(_seed(config.seed), group.device)
         self.config = config
-        self.group = group
+        self.group = group = group.staged(config.parallel.stages)
         whole = build_model(config.model, data) if model is None else model
-        self.engine = make_engine(whole, objective or cross_entropy, config, group)
+        self.engine = make_engine(whole, objective or cross_entropy, config, group, data.input_shape)
         self.model = self.engine.module
         self.train = data.train.to(group.device)
         self.validation = data.validation.to(group.device)

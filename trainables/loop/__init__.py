@@ -2,7 +2,16 @@
 
 from trainables.loop.config import LoopConfig, find_loop
 from trainables.loop.local import LocalTrial
-from trainables.loop.trial import LoopError, LoopStopped, LoopTrial
+from trainables.loop.trial import RESERVED, LoopError, LoopStopped, LoopTrial
 from trainables.loop.worker import LoopWorker
 
-__all__ = ["LocalTrial", "LoopConfig", "LoopError", "LoopStopped", "LoopTrial", "LoopWorker", "find_loop"]
+__all__ = [
+    "RESERVED",
+    "LocalTrial",
+    "LoopConfig",
+    "LoopError",
+    "LoopStopped",
+    "LoopTrial",
+    "LoopWorker",
+    "find_loop",
+]

@@ -19,7 +19,7 @@ CHECKPOINT = "last.pt"
 RESERVED = frozenset(
     "trial repeat status epoch best_epoch epochs seconds node faults error proposed started ended checkpoint".split()
 )
-"""Names that a report may not use, since a run's tables do."""
+"""Names that a report may not use: those of a run's tables."""
 
 _VERSION = 1
 _PLAIN = (bool, int, float, str, bytes, type(None))
