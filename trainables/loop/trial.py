@@ -12,7 +12,6 @@ from typing import Any
 from torch import Tensor
 
 from trainables.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
-from trainables.imports import near_miss
 from trainables.storage import Place, exists, join
 
 CHECKPOINT = "last.pt"
@@ -128,7 +127,7 @@ def _checked(metrics: Mapping[str, Any], wanted: str | None) -> dict[str, float 
     """Plain numbers of what is reported; a figure that is not finite is None, unless it is the wanted one."""
     if wanted is not None and wanted not in metrics:
         got = ", ".join(metrics) or "nothing"
-        raise LoopError(f"report() must be given the metric {wanted}, but got {got}{near_miss(wanted, metrics)}")
+        raise LoopError(f"report() must be given the metric {wanted}, but got {got}")
     figures = {name: _number(name, value) for name, value in metrics.items()}
     if wanted is not None and figures[wanted] is None:
         raise LoopError(f"report() must be given a finite {wanted}, but got {metrics[wanted]}")
