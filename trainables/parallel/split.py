@@ -48,7 +48,7 @@ def layers_of(model: nn.Module, input_shape: Sequence[int]) -> list[Layer]:
         for name, module in _flattened(model, ""):
             rows = module(rows)
             if not isinstance(rows, Tensor):
-                raise ModelError.at("parallel.stages", f"layers must give a tensor, but {name} gave a {type(rows)}")
+                raise ModelError.at("parallel.stages", f"layers must give a tensor, but {name} gave a {type(rows).__name__}")
             found.append(Layer(name, module, rows[0].to("meta")))
     model.train(was_training)
     return found

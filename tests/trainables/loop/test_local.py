@@ -140,6 +140,18 @@ def test_a_checkpoint_of_another_training_is_refused(tmp_path: Path) -> None:
         LocalTrial(folder=tmp_path)
 
 
+def test_the_example_learns_and_goes_on(tmp_path: Path) -> None:
+    train = find_loop("examples.own_loop:train")
+    config = {"lr": 0.3, "momentum": 0.9, "decay": 0.0, "batch_size": 64}
+    whole = LocalTrial(epochs=3, quiet=True, metric="accuracy")
+    train(config, whole)
+    for epochs in (1, 3):
+        trial = LocalTrial(epochs=epochs, folder=tmp_path, quiet=True)
+        train(config, trial)
+    assert whole.reports[-1]["accuracy"] > 0.85
+    assert [epoch["loss"] for epoch in trial.reports] == [epoch["loss"] for epoch in whole.reports]
+
+
 @pytest.mark.usefixtures("own_modules")
 @pytest.mark.parametrize(
     ("name", "message"),
