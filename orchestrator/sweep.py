@@ -81,8 +81,8 @@ class Sweep(Section):
         storage: folder of runs, or its URI in an object store, as pyarrow.fs knows them; `~` is the home folder,
             environment variables are refused.
         space: a `Space`, a mapping, a shipped space's name or a YAML file.
-        metric: an epoch metric, or with a loop of the user's own any name that this reports; `mode` says whether `max` or
-            `min` is better.
+        metric: an epoch metric, or with a loop of the user's own any name that this reports; `mode` says whether `max`
+            or `min` is better.
         concurrent: trials at a time; None fills the cluster.
         keep_checkpoints: of so many of the best trials that are over; the rest is removed.
         train: what all trials share, in the shape of `TrainConfig`, or, with the key `loop`, of `LoopConfig`; a trial's
@@ -135,8 +135,8 @@ class Sweep(Section):
         return min((most for most in known if most is not None), default=None)
 
     def check(self) -> None:
-        """Imports the user's constraints, models and loop, and looks at what the space can ask for; `run` and `resume` do
-        it first.
+        """Imports the user's constraints, models and loop, and looks at what the space can ask for; `run` and `resume`
+        do it first.
 
         Apart from what a `Sweep` must always hold to, so that a run can be read without the user's code.
 

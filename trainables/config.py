@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 from pydantic_core import InitErrorDetails
 
 Count = Annotated[int, Field(ge=1, le=10**9)]
@@ -101,26 +101,33 @@ class StoppingConfig(_Part):
 class ParallelConfig(_Part):
     """How the workers of a trial share one model; those that make up no further stage train data parallel.
 
-    stages: contiguous parts of the model, one worker each. schedule: gpipe does all forward passes first, 1f1b goes back as
-    soon as it can, and so holds fewer activations. micro_batches: parts of a batch, which follow each other through the
-    stages. balance: what stages have alike. cut: the layers with which the second stage and those after it begin,
+    stages: contiguous parts of the model, one worker each. schedule: gpipe does all forward passes first, 1f1b goes
+    back as soon as it can and so holds fewer activations. micro_batches: parts of a batch, which follow each other
+    through the stages. balance: what stages have alike. cut: the layers with which the second stage and those after it begin,
     instead of a balance.
     """
 
     stages: Count = 1
     schedule: Literal["gpipe", "1f1b"] = "gpipe"
-    micro_batches: Count = 4
+    micro_batches: Annotated[Count, Field(validate_default=True)] = 4
     balance: Literal["parameters", "time"] = "parameters"
     cut: list[str] = []
 
-    @model_validator(mode="after")
-    def _fits(self) -> Self:
-        if self.cut and len(self.cut) != self.stages - 1:
-            raise ValueError(f"parallel.cut: must name stages - 1 layers, {self.stages - 1}, but got {self.cut}")
-        if self.schedule == "1f1b" and self.micro_batches < self.stages:
-            rule = f"parallel.micro_batches: must be at least stages, {self.stages}, for 1f1b"
-            raise ValueError(f"{rule}, but got {self.micro_batches}")
-        return self
+    @field_validator("micro_batches")
+    @classmethod
+    def _fills_the_stages(cls, parts: int, info: ValidationInfo) -> int:
+        stages = info.data.get("stages", 1)
+        if info.data.get("schedule") == "1f1b" and parts < stages:
+            raise ValueError(f"must be at least stages, {stages}, for 1f1b, but got {parts}")
+        return parts
+
+    @field_validator("cut")
+    @classmethod
+    def _cuts_so_often(cls, cut: list[str], info: ValidationInfo) -> list[str]:
+        cuts = info.data.get("stages", 1) - 1
+        if cut and len(cut) != cuts:
+            raise ValueError(f"must name stages - 1 layers, {cuts}, but got {cut}")
+        return cut
 
 
 class TrainConfig(_Part):

@@ -158,7 +158,7 @@ class Worker:
 
 
 def _checked(saved: dict[str, Any], config: TrainConfig, path: Place) -> dict[str, Any]:
-    """What was saved, if it is of this config, but for `epochs` (a trial may be prolonged) and how its workers share it."""
+    """What was saved, if it is of this config. A trial may be prolonged, and shared among workers in another way."""
     if saved.get("version") != _VERSION:
         raise CheckpointError(f"{path} has version {saved.get('version')}, but this program reads {_VERSION}")
     ours, theirs = config.model_dump(mode="json"), dict(saved["config"])

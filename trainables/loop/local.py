@@ -11,8 +11,8 @@ from trainables.loop.trial import LoopTrial
 class LocalTrial(LoopTrial):
     """Prints what a loop reports; `train(config, LocalTrial(epochs=3))` needs no Ray and no other process.
 
-    Without a folder, `save` and `load` work in memory. In one, a second LocalTrial goes on from what the first saved, as
-    a trial that was interrupted does. A report after the last epoch ends the program, silently, as it ends a trial.
+    Without a folder, `save` and `load` work in memory. In one, a second LocalTrial goes on from what the first saved,
+    as a trial that was interrupted does. A report after the last epoch ends the program, silently, as it ends a trial.
 
     Args:
         metric: the one that the sweep will look at: then each report must have it.

@@ -16,7 +16,10 @@ from trainables.storage import Place, exists, join
 
 CHECKPOINT = "last.pt"
 RESERVED = frozenset(
-    "trial repeat status epoch best_epoch epochs seconds node faults error proposed started ended checkpoint".split()
+    [
+        *("trial", "repeat", "status", "epoch", "best_epoch", "epochs", "seconds", "node", "faults", "error"),
+        *("proposed", "started", "ended", "checkpoint"),
+    ]
 )
 """Names that a report may not use: those of a run's tables."""
 

@@ -59,8 +59,8 @@ def make_engine(
 ) -> Engine:
     """The engine of this rank's part of `model`, which it takes over: trained in place as far as it is held here.
 
-    group: with the stages of `config.parallel`. input_shape: of one example. Raises ModelError for a model that cannot be
-    cut into those stages.
+    group: with the stages of `config.parallel`. input_shape: of one example. Raises ModelError for a model that cannot
+    be cut into those stages.
     """
     if group.stages == 1:
         return Replica(model, objective, config, group)

@@ -48,7 +48,8 @@ def layers_of(model: nn.Module, input_shape: Sequence[int]) -> list[Layer]:
         for name, module in _flattened(model, ""):
             rows = module(rows)
             if not isinstance(rows, Tensor):
-                raise ModelError.at("parallel.stages", f"layers must give a tensor, but {name} gave a {type(rows).__name__}")
+                rule = f"layers must give a tensor, but {name} gave a {type(rows).__name__}"
+                raise ModelError.at("parallel.stages", rule)
             found.append(Layer(name, module, rows[0].to("meta")))
     model.train(was_training)
     return found
@@ -58,8 +59,8 @@ def cut_points(layers: Sequence[Layer], config: ParallelConfig, costs: Sequence[
     """The places in `layers` at which the second stage and those after it begin.
 
     costs: of each layer, for stages of which the dearest is as cheap as can be; of several such cuts it is the one that
-    hands over the fewest numbers. Raises ModelError if there are fewer layers with parameters than stages, or for a `cut`
-    that is none.
+    hands over the fewest numbers. Raises ModelError if there are fewer layers with parameters than stages, or for a
+    `cut` that is none.
     """
     weighty = sum(layer.parameters > 0 for layer in layers)
     if weighty < config.stages:

@@ -84,7 +84,9 @@ def test_cuts_are_the_best_of_all_there_are(costs: list[float], stages: int, siz
         if all(any(costs[start:stop]) for start, stop in pairwise([0, *cuts, len(costs)]))
     ]
     if not ways:
-        with pytest.raises(ModelError, match=r"^parallel\.stages: must be at most the number of layers with parameters"):
+        with pytest.raises(
+            ModelError, match=r"^parallel\.stages: must be at most the number of layers with parameters"
+        ):
             cut_points(layers, ParallelConfig(stages=stages), costs)
         return
     found = cut_points(layers, ParallelConfig(stages=stages), costs)
@@ -112,7 +114,10 @@ def test_layers_can_be_named_with_or_without_what_they_are_in(cut: list[str], ex
     ("cut", "message"),
     [
         (["netwrk.3"], r"parallel\.cut: must name layers of the model, but got 'netwrk\.3'"),
-        (["4", "1"], "must name layers in the model's order, with parameters before, between and after them, but got 4, 1"),
+        (
+            ["4", "1"],
+            "must name layers in the model's order, with parameters before, between and after them, but got 4, 1",
+        ),
         (["0"], "with parameters before, between and after them, but got 0"),
     ],
 )
