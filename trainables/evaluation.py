@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -14,25 +15,57 @@ from trainables.parallel.ddp import SOLO, Group, all_sum
 _BATCH = 512
 
 
-def evaluate(model: nn.Module, split: Split, group: Group = SOLO) -> tuple[float, float]:
-    """Mean cross entropy and accuracy (fraction) over the split, of which each rank takes its part."""
+class Evaluation(NamedTuple):
+    """loss: mean cross entropy, or squared error in squared units of the training targets' standard deviation.
+
+    accuracy: fraction, None for regression. r2: share of the targets' variance that is explained, None for classes.
+    """
+
+    loss: float
+    accuracy: float | None = None
+    r2: float | None = None
+
+
+def evaluate(model: nn.Module, split: Split, group: Group = SOLO, *, unit: float = 1.0) -> Evaluation:
+    """Of the whole split, of which each rank takes its part. unit: the training targets' standard deviation."""
     was_training, device = model.training, next(model.parameters()).device
     model.eval()
     try:
-        return measure(model, split.to(device), group)
+        return measure(model, split.to(device), group, unit=unit)
     finally:
         model.train(was_training)
 
 
 @torch.inference_mode()
-def measure(logits_of: Callable[[Tensor], Tensor | None], split: Split, group: Group) -> tuple[float, float]:
-    """As `evaluate`, of what gives the logits of a batch, or None on a rank where they do not come out."""
-    mine, totals = group.share(len(split)), torch.zeros(2, dtype=torch.float64, device=group.device)
+def measure(
+    outputs_of: Callable[[Tensor], Tensor | None], split: Split, group: Group, *, unit: float = 1.0
+) -> Evaluation:
+    """As `evaluate`, of what gives the outputs for a batch, or None on a rank where they do not come out."""
+    mine, values = group.share(len(split)), split.targets.is_floating_point()
+    count = _value_sums if values else _label_sums
+    totals = torch.zeros(3, dtype=torch.float64, device=group.device)
     for start in range(mine.start, mine.stop, _BATCH):
         rows = slice(start, min(start + _BATCH, mine.stop))
-        logits = logits_of(as_floats(split.inputs[rows]))
-        if logits is not None:
-            totals[0] += functional.cross_entropy(logits, split.targets[rows], reduction="sum")
-            totals[1] += (logits.argmax(1) == split.targets[rows]).sum()
-    loss, correct = all_sum(totals, group).tolist()
-    return loss / len(split), correct / len(split)
+        outputs = outputs_of(as_floats(split.inputs[rows]))
+        if outputs is not None:
+            totals += count(outputs, split.targets[rows])
+    first, second, third = all_sum(totals, group).tolist()
+    n = len(split)
+    if not values:
+        return Evaluation(first / n, accuracy=second / n)
+    # The validation targets do not vary where all are the same: nothing is explained then.
+    spread = third - second**2 / n
+    return Evaluation(first / n / unit**2, r2=1 - first / spread if spread > 0 else 0.0)
+
+
+def _label_sums(logits: Tensor, labels: Tensor) -> Tensor:
+    """Cross entropy, right answers, and nothing."""
+    loss = functional.cross_entropy(logits, labels, reduction="sum")
+    correct = (logits.argmax(1) == labels).sum()
+    return torch.stack((loss.double(), correct.double(), torch.zeros_like(loss, dtype=torch.float64)))
+
+
+def _value_sums(outputs: Tensor, values: Tensor) -> Tensor:
+    """Squared errors, values, squared values."""
+    values = values.double()
+    return torch.stack(((outputs.double() - values).square().sum(), values.sum(), values.square().sum()))

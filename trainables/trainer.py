@@ -11,16 +11,21 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.optim import Optimizer
 
-from trainables.augment import Augment
+from trainables.averaging import Average
+from trainables.batches import Batch, Batches
 from trainables.config import TrainConfig
-from trainables.data import Dataset, as_floats
-from trainables.evaluation import measure
+from trainables.data import Dataset
+from trainables.errors import SettingError
+from trainables.evaluation import Evaluation, measure
 from trainables.models import build_model
-from trainables.objectives import Objective, cross_entropy
-from trainables.optim import build_optimizer, build_schedule, load_named_state, named_state
+from trainables.objectives import Objective, make_objective
+from trainables.optim import build_optimizer, load_named_state, named_state
 from trainables.parallel.ddp import SOLO, Group, all_sum
 from trainables.parallel.engine import make_engine
+from trainables.precision import lower_precision
+from trainables.schedules import Schedule
 from trainables.stopping import EarlyStopping
 
 
@@ -35,14 +40,20 @@ class Diverged(ArithmeticError):
         return f"the loss is not finite in epoch {self.epoch} at step {self.step}"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class EpochMetrics:
-    """One epoch of all ranks. val_accuracy: fraction. lr: the last step's. images_per_second: in training."""
+    """One epoch of all ranks.
+
+    val_accuracy: fraction, None for regression. val_r2: the share of the targets' variance that is explained, None for
+    classes. Losses of regression are in squared standard deviations of the training targets. lr: the last step's.
+    images_per_second: examples, in training.
+    """
 
     epoch: int
     train_loss: float
     val_loss: float
-    val_accuracy: float
+    val_accuracy: float | None
+    val_r2: float | None
     lr: float
     seconds: float
     images_per_second: float
@@ -50,7 +61,7 @@ class EpochMetrics:
 
 def metric_names() -> tuple[str, ...]:
     """The fields of EpochMetrics that a sweep may minimise or maximise."""
-    return ("val_accuracy", "val_loss", "train_loss")
+    return ("val_accuracy", "val_r2", "val_loss", "train_loss")
 
 
 class Trainer:
@@ -73,14 +84,15 @@ class Trainer:
         self.config = config
         self.group = group = group.staged(config.parallel.stages)
         whole = build_model(config.model, data) if model is None else model
-        self.engine = make_engine(whole, objective or cross_entropy, config, group, data.input_shape)
+        self.engine = make_engine(whole, objective or _objective(config, data), config, group, data.input_shape)
         self.model = self.engine.module
-        self.train = data.train.to(group.device)
-        self.validation = data.validation.to(group.device)
-        self.augment = Augment(config.augment)
-        steps = len(_batches(torch.arange(len(self.train)), config.batch_size))
+        self.batches = Batches(data, config, group)
+        self.validation, self._unit = data.validation.to(group.device), float(data.target_std)
         self.optimizer = build_optimizer(self.model, config.optimizer)
-        self.schedule = build_schedule(self.optimizer, config.schedule, config.epochs, steps)
+        self.schedule = _schedule(self.optimizer, config, self.batches.steps)
+        scales = lower_precision(config, group.device) is torch.float16
+        self.scaler = torch.amp.GradScaler(group.device.type, enabled=scales)
+        self.average = Average(self.model, config.ema)
         self.stopping = EarlyStopping(config.stopping)
         self.epoch = 0
         self.best_state = _copy(self.model)
@@ -101,36 +113,65 @@ class Trainer:
             _seed_generators(_seed(self.config.seed, epoch, self.group.rank), self.group.device)
             self.model.train()
             losses, lr = [], 0.0
-            for batch in _batches(torch.randperm(len(self.train), generator=shared), self.config.batch_size):
-                changes = self.augment.draw(len(batch), shared)
-                mine = self.group.share(len(batch))
+            for batch in self.batches.epoch(shared):
                 self.optimizer.zero_grad()
-                losses.append(self._backward(batch[mine], changes[mine], len(batch)))
+                losses.append(self._backward(batch))
                 self.engine.sync_gradients()
-                lr = self.optimizer.param_groups[0]["lr"]
-                self.optimizer.step()
+                self._clip_gradients()
+                lr = self.schedule.lr
+                self.scaler.step(self.optimizer)
+                self.scaler.update()
                 self.schedule.step()
+                self.average.update()
             self.engine.sync_buffers()
             train_loss = self._mean_loss(torch.stack(losses), epoch)
             trained = time.perf_counter() - started
-            self.model.eval()
-            val_loss, val_accuracy = measure(self.engine.logits, self.validation, self.group)
-            if not math.isfinite(val_loss):
-                raise Diverged(epoch, len(losses))
-            if self.stopping.update(-val_accuracy if self.config.stopping.metric == "val_accuracy" else val_loss):
-                self.best_state = _copy(self.model)
+            with self.average.applied():
+                result = self._validate(epoch, len(losses))
             self.epoch = epoch
-            seconds, speed = time.perf_counter() - started, len(self.train) / trained
-            yield EpochMetrics(epoch, train_loss, val_loss, val_accuracy, lr, seconds, speed)
+            yield EpochMetrics(
+                epoch=epoch,
+                train_loss=train_loss,
+                val_loss=result.loss,
+                val_accuracy=result.accuracy,
+                val_r2=result.r2,
+                lr=lr,
+                seconds=time.perf_counter() - started,
+                images_per_second=self.batches.rows / trained,
+            )
         self.model.load_state_dict(self.best_state)
 
-    def _backward(self, indices: Tensor, changes: Tensor, batch_size: int) -> Tensor:
-        """Adds this rank's part of the global batch's gradient; returns its images' summed loss."""
-        if not len(indices):
-            return torch.zeros((), device=self.group.device)
-        indices = indices.to(self.group.device)
-        images = self.augment.apply(as_floats(self.train.inputs[indices]), changes)
-        return self.engine.backward(images, self.train.targets[indices], 1 / batch_size)
+    def _backward(self, batch: Batch) -> Tensor:
+        """Adds this rank's part of the global batch's gradient; returns its rows' summed loss."""
+        weight = 1 / batch.size
+        if self.scaler.is_enabled():
+            weight = float(self.scaler.scale(torch.tensor(weight, device=self.group.device)))
+        total = torch.zeros((), device=self.group.device)
+        for inputs, targets in batch.parts:
+            total += self.engine.backward(inputs, targets, weight)
+        return total
+
+    def _clip_gradients(self) -> None:
+        """Scales the gradients to the longest that is allowed, as clip_grad_norm_ of torch does, over all stages."""
+        longest = self.config.optimizer.clip_norm
+        if longest is None:
+            return
+        self.scaler.unscale_(self.optimizer)
+        factor = (longest / (self.engine.gradient_norm() + 1e-6)).clamp(max=1.0)
+        torch._foreach_mul_([p.grad for p in self.model.parameters() if p.grad is not None], factor)
+
+    def _validate(self, epoch: int, steps: int) -> Evaluation:
+        """How good the model is now; the best one so far is kept."""
+        if self.config.ema:
+            self.engine.sync_buffers()
+        self.model.eval()
+        result = measure(self.engine.logits, self.validation, self.group, unit=self._unit)
+        if not math.isfinite(result.loss):
+            raise Diverged(epoch, steps)
+        if self.stopping.update(_watched(result, self.config)):
+            self.best_state = _copy(self.model)
+        self.schedule.end_epoch(result.loss)
+        return result
 
     def _mean_loss(self, losses: Tensor, epoch: int) -> float:
         """The mean over images from each step's sum; looked at once an epoch, as a look waits for the GPU."""
@@ -138,7 +179,7 @@ class Trainer:
         broken = (~losses.isfinite()).nonzero()
         if len(broken):
             raise Diverged(epoch, int(broken[0]) + 1)
-        return float(losses.double().sum()) / len(self.train)
+        return float(losses.double().sum()) / self.batches.rows
 
     def state_dict(self) -> dict[str, Any]:
         """All that is needed to go on after the last epoch, of the whole model by its names, in every rank.
@@ -149,8 +190,11 @@ class Trainer:
             "epoch": self.epoch,
             "model": self._gathered(self.model.state_dict()),
             "best": self._gathered(self.best_state),
+            "average": self._gathered(self.average.state_dict()),
             "optimizer": self.engine.gather(named_state(self.optimizer, self.engine)),
+            "average_steps": self.average.steps,
             "schedule": self.schedule.state_dict(),
+            "scaler": self.scaler.state_dict(),
             "stopping": self.stopping.state_dict(),
         }
 
@@ -159,11 +203,11 @@ class Trainer:
         self.epoch = state["epoch"]
         self.best_state = {name: value.to(self.group.device) for name, value in self._part(state["best"]).items()}
         self.model.load_state_dict(self._part(state["model"]))
+        if self.config.ema:
+            self.average.load_state_dict(self._part(state["average"]), state["average_steps"])
         load_named_state(self.optimizer, self.engine, state["optimizer"])
-        for part in ("schedule", "stopping"):
+        for part in ("schedule", "scaler", "stopping"):
             getattr(self, part).load_state_dict(state[part])
-        for group, lr in zip(self.optimizer.param_groups, self.schedule.get_last_lr(), strict=True):
-            group["lr"] = lr
 
     def _gathered(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
         return self.engine.gather({self.engine.whole_name(name): value for name, value in state.items()})
@@ -172,12 +216,29 @@ class Trainer:
         return {name: state[self.engine.whole_name(name)] for name in self.model.state_dict()}
 
 
-def _batches(order: Tensor, size: int) -> list[Tensor]:
-    """Consecutive parts, the last one short; a rest of one joins the part before it: BatchNorm needs two."""
-    parts = list(torch.split(order, size))
-    if len(parts) > 1 and len(parts[-1]) == 1:
-        parts[-2:] = [torch.cat(parts[-2:])]
-    return parts
+def _objective(config: TrainConfig, data: Dataset) -> Objective:
+    if config.label_smoothing and data.task == "regression":
+        raise SettingError.at("label_smoothing", f"is for classes, but {config.data.name} has values to predict")
+    return make_objective(data, config.label_smoothing)
+
+
+def _schedule(optimizer: Optimizer, config: TrainConfig, steps: int) -> Schedule:
+    lr = config.optimizer.scaled_lr(config.batch_size)
+    return Schedule(optimizer, config.schedule, lr=lr, epochs=config.epochs, steps_per_epoch=steps)
+
+
+def _watched(result: Evaluation, config: TrainConfig) -> float:
+    """What early stopping looks at, as a value that should fall."""
+    match config.stopping.metric:
+        case "val_loss":
+            return result.loss
+        case "val_accuracy":
+            value, task = result.accuracy, "classes"
+        case "val_r2":
+            value, task = result.r2, "values to predict"
+    if value is None:
+        raise SettingError.at("stopping.metric", f"{config.stopping.metric} is of data with {task}")
+    return -value
 
 
 def _seed(*key: int) -> int:

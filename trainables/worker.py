@@ -115,7 +115,7 @@ class Worker:
             self._trainer = None  # torn in the middle of an epoch: nothing of it may be saved
             raise
         self._history.append(asdict(metrics))
-        training = len(self.trainer.train) / metrics.images_per_second
+        training = self.trainer.batches.rows / metrics.images_per_second
         self._timing["train"] += training
         self._timing["evaluate"] += metrics.seconds - training
         self._unsaved_s += metrics.seconds

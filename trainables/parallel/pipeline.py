@@ -14,6 +14,7 @@ from trainables.config import ParallelConfig, TrainConfig
 from trainables.objectives import Objective
 from trainables.parallel.ddp import Group, average_buffers, broadcast, copy_from_first, sum_gradients
 from trainables.parallel.split import Layer, cut_points, layers_of, measured, part_of
+from trainables.precision import has_channels_last, lay_out, lower_precision
 
 Schedule = ScheduleGPipe | Schedule1F1B
 
@@ -36,9 +37,15 @@ class Pipeline:
         layers = layers_of(model, input_shape)
         edges = [0, *broadcast(_points(model, layers, config.parallel, input_shape, group), group), len(layers)]
         start, stop = edges[group.stage], edges[group.stage + 1]
+        self._channels_last = has_channels_last(config)
         self.module = part_of(model, layers[start:stop]).to(group.device)
         copy_from_first(self.module, group)
+        if self._channels_last:
+            self.module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        if config.compile:
+            self.module.compile()
         self._group, self._config, self._objective = group, config.parallel, objective
+        self._type = lower_precision(config, group.device)
         self._input = torch.zeros(input_shape, device="meta") if start == 0 else layers[start - 1].output
         self._output = layers[stop - 1].output
         self._schedules: dict[tuple[int, int, bool], Schedule] = {}
@@ -113,14 +120,14 @@ class Pipeline:
 
     def _stage(self, rows: int, training: bool) -> PipelineStage:
         """With shapes given: left to find out, torch would run the stage on memory that nobody has written."""
-        group = self._group
+        group, handed = self._group, self._type if training else None
         return PipelineStage(
-            self.module if self.last else Contiguous(self.module),
+            _Stage(self.module, handed, hands_over=not self.last, channels_last=self._channels_last),
             group.stage,
             group.stages,
             group.device,
-            input_args=_batch_of(self._input, rows, training and not self.first),
-            output_args=_batch_of(self._output, rows, training),
+            input_args=_batch_of(self._input, rows, None if self.first else handed, training and not self.first),
+            output_args=_batch_of(self._output, rows, None if self.last else handed, training),
             group=group.line,
         )
 
@@ -132,16 +139,18 @@ class Pipeline:
         return self._objective(outputs, targets[here], inputs[here]) * len(rows) * weight
 
 
-class Contiguous(nn.Module):
-    """What a stage hands over, laid out in memory as the next one's buffer is."""
+class _Stage(nn.Module):
+    """A stage as the schedules call it: what it hands over is as the next one's buffer."""
 
-    def __init__(self, stage: nn.Module) -> None:
+    def __init__(self, module: nn.Module, lower: torch.dtype | None, *, hands_over: bool, channels_last: bool) -> None:
         super().__init__()
-        self.stage = stage
+        self.module, self._lower = module, lower
+        self._hands_over, self._channels_last = hands_over, channels_last
 
     def forward(self, rows: Tensor) -> Tensor:
-        handed: Tensor = self.stage(rows)
-        return handed.contiguous()
+        with torch.autocast(rows.device.type, self._lower, enabled=self._lower is not None):
+            out: Tensor = self.module(lay_out(rows, self._channels_last))
+        return out.to(self._lower or out.dtype).contiguous() if self._hands_over else out
 
 
 def _points(
@@ -149,11 +158,12 @@ def _points(
 ) -> list[int]:
     """Where to cut; only rank 0's measurement counts, since clocks differ."""
     if config.balance == "time" and not config.cut:
-        costs = measured(model, input_shape) if group.rank == 0 else [0.0] * len(layers)
+        costs = measured(model, input_shape, group.device) if group.rank == 0 else [0.0] * len(layers)
     else:
         costs = [float(layer.parameters) for layer in layers]
     return cut_points(layers, config, costs)
 
 
-def _batch_of(row: Tensor, rows: int, requires_grad: bool) -> Tensor:
-    return torch.empty(rows, *row.shape, dtype=row.dtype, device="meta", requires_grad=requires_grad)
+def _batch_of(row: Tensor, rows: int, lower: torch.dtype | None, requires_grad: bool) -> Tensor:
+    """As many such rows, without memory."""
+    return torch.empty(rows, *row.shape, dtype=lower or row.dtype, device="meta", requires_grad=requires_grad)

@@ -10,19 +10,27 @@ from torch import Tensor, nn
 from trainables.config import TrainConfig
 from trainables.objectives import Objective
 from trainables.parallel.ddp import Group, average_buffers, copy_from_first, sum_gradients
+from trainables.precision import has_channels_last, lay_out, lower_precision
 
 
 class Replica:
     """An Engine (see there) that holds the whole model; alone in its group, it is plain training."""
 
     def __init__(self, model: nn.Module, objective: Objective, config: TrainConfig, group: Group) -> None:
+        self._channels_last = has_channels_last(config)
         self.module = model.to(group.device)
         copy_from_first(self.module, group)
+        if self._channels_last:
+            self.module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        if config.compile:
+            self.module.compile()
         self._objective = objective
         self._group = group
+        self._type = lower_precision(config, group.device)
 
     def backward(self, inputs: Tensor, targets: Tensor, weight: float) -> Tensor:
-        with torch.autocast(inputs.device.type, torch.bfloat16, enabled=inputs.device.type == "cuda"):
+        inputs = lay_out(inputs, self._channels_last)
+        with torch.autocast(inputs.device.type, self._type, enabled=self._type is not None):
             loss = self._objective(self.module(inputs), targets, inputs)
         total = loss * len(inputs)
         (total * weight).backward()
@@ -38,7 +46,7 @@ class Replica:
         average_buffers(self.module, self._group)
 
     def logits(self, inputs: Tensor) -> Tensor | None:
-        outputs: Tensor = self.module(inputs)
+        outputs: Tensor = self.module(lay_out(inputs, self._channels_last))
         return outputs
 
     def whole_name(self, name: str) -> str:

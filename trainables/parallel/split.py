@@ -71,18 +71,18 @@ def cut_points(layers: Sequence[Layer], config: ParallelConfig, costs: Sequence[
     return points
 
 
-def measured(model: nn.Module, input_shape: Sequence[int]) -> list[float]:
-    """Seconds that each layer takes for a pass forward and back, the least of some rounds."""
-    layers = [module for _, module in _flattened(copy.deepcopy(model).train(), "")]
+def measured(model: nn.Module, input_shape: Sequence[int], device: torch.device) -> list[float]:
+    """Seconds that each layer takes on the device for a pass forward and back, the least of some rounds."""
+    layers = [module for _, module in _flattened(copy.deepcopy(model).to(device).train(), "")]
     seconds = [inf] * len(layers)
     for _ in range(_TIMED_ROUNDS):
-        rows = torch.rand(_TIMED_ROWS, *input_shape)
+        rows = torch.rand(_TIMED_ROWS, *input_shape, device=device)
         for place, layer in enumerate(layers):
-            started = time.perf_counter()
+            started = _now(device)
             out = layer(rows)
             if out.requires_grad:
                 out.sum().backward()
-            seconds[place] = min(seconds[place], time.perf_counter() - started)
+            seconds[place] = min(seconds[place], _now(device) - started)
             rows = out.detach().requires_grad_()
     return seconds
 
@@ -90,6 +90,13 @@ def measured(model: nn.Module, input_shape: Sequence[int]) -> list[float]:
 def part_of(model: nn.Module, layers: Sequence[Layer]) -> nn.Module:
     """An nn.Sequential of those layers, nested as `model` is, so that every parameter keeps its name."""
     return _pruned(model, "", {layer.name for layer in layers})
+
+
+def _now(device: torch.device) -> float:
+    """The time at which the device has done all that it was told to."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter()
 
 
 def _flattened(module: nn.Module, name: str) -> list[tuple[str, nn.Module]]:

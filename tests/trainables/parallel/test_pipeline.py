@@ -31,7 +31,9 @@ TRIALS: dict[int, dict[str, dict[str, Any]]] = {
         "dropout": cut(DROPOUT, 2),
         "interrupted": cut(DROPOUT, 2),
         "saved alone": cut(STACK, 2, cut=["3"]),
-        "batch norm": cut({"model": {"name": "mlp", "width": 16}, "batch_size": 360, "epochs": 1, "optimizer": {"lr": 1e-12}}, 2),
+        "batch norm": cut(
+            {"model": {"name": "mlp", "width": 16}, "batch_size": 360, "epochs": 1, "optimizer": {"lr": 1e-12}}, 2
+        ),
     },
     4: {
         "gradients": cut(STACK, 2),

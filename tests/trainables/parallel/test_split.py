@@ -96,7 +96,7 @@ def test_cuts_are_the_best_of_all_there_are(costs: list[float], stages: int, siz
 def test_measured_seconds_are_of_each_layer_and_leave_the_model_alone() -> None:
     model = nn.Sequential(nn.Flatten(), nn.Linear(16, 2000), nn.BatchNorm1d(2000), nn.Linear(2000, 2))
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    seconds = measured(model, (1, 4, 4))
+    seconds = measured(model, (1, 4, 4), torch.device("cpu"))
     assert len(seconds) == 4
     assert all(0 < one < 60 for one in seconds)
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
