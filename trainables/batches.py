@@ -30,7 +30,7 @@ class Batches:
     """
 
     def __init__(self, data: Dataset, config: TrainConfig, group: Group) -> None:
-        _check_size(config.batch_size, group.size)
+        _check_size(config.batch_size, group.replicas)
         self._train, self._classes = data.train.to(group.device), data.num_classes
         self._augment = Augment(config.augment, data.input_shape)
         self._size, self._accumulate, self._group = config.batch_size, config.accumulate, group
@@ -75,9 +75,11 @@ class Batches:
         return self._augment.mix(inputs, as_probabilities(targets, self._classes), mixing)
 
 
-def _check_size(batch_size: int, workers: int) -> None:
-    if batch_size < 2 * workers:
-        rule = f"must be 2 for each worker at least, as BatchNorm needs two, but got {batch_size} for {workers} workers"
+def _check_size(batch_size: int, replicas: int) -> None:
+    if batch_size < 2 * replicas:
+        rule = (
+            f"must be 2 for each worker at least, as BatchNorm needs two, but got {batch_size} for {replicas} workers"
+        )
         raise SettingError.at("batch_size", rule)
 
 

@@ -160,6 +160,38 @@ class StoppingConfig(_Part):
     min_delta: Annotated[float, Field(ge=0)] = 0.0
 
 
+class ParallelConfig(_Part):
+    """How the workers of a trial share one model; those that make up no further stage train data parallel.
+
+    stages: contiguous parts of the model, one worker each. schedule: gpipe does all forward passes first, 1f1b goes
+    back as soon as it can and so holds fewer activations. micro_batches: parts of a batch, which follow each other
+    through the stages. balance: what stages have alike. cut: the layers with which the second stage and those after it
+    begin, instead of a balance.
+    """
+
+    stages: Count = 1
+    schedule: Literal["gpipe", "1f1b"] = "gpipe"
+    micro_batches: Annotated[Count, Field(validate_default=True)] = 4
+    balance: Literal["parameters", "time"] = "parameters"
+    cut: list[str] = []
+
+    @field_validator("micro_batches")
+    @classmethod
+    def _fills_the_stages(cls, parts: int, info: ValidationInfo) -> int:
+        stages = info.data.get("stages", 1)
+        if info.data.get("schedule") == "1f1b" and parts < stages:
+            raise ValueError(f"must be at least stages, {stages}, for 1f1b, but got {parts}")
+        return parts
+
+    @field_validator("cut")
+    @classmethod
+    def _cuts_so_often(cls, cut: list[str], info: ValidationInfo) -> list[str]:
+        cuts = info.data.get("stages", 1) - 1
+        if cut and len(cut) != cuts:
+            raise ValueError(f"must name stages - 1 layers, {cuts}, but got {cut}")
+        return cut
+
+
 class TrainConfig(_Part):
     """One training run.
 
@@ -184,12 +216,22 @@ class TrainConfig(_Part):
     optimizer: OptimizerConfig = OptimizerConfig()
     schedule: ScheduleConfig = ScheduleConfig()
     stopping: StoppingConfig = StoppingConfig()
+    parallel: ParallelConfig = ParallelConfig()
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
     ema: Annotated[float, Field(ge=0, lt=1)] = 0.0
     accumulate: Count = 1
     precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     channels_last: bool | None = None
     compile: bool = False
+
+    @field_validator("precision")
+    @classmethod
+    def _stages_scale_alike(cls, precision: str, info: ValidationInfo) -> str:
+        """Gradients of float16 are scaled by what each rank has seen of them."""
+        parallel = info.data.get("parallel")
+        if precision == "float16" and parallel and parallel.stages > 1:
+            raise ValueError(f"must be auto, float32 or bfloat16 where parallel.stages is above 1, but got {precision}")
+        return precision
 
     @field_validator("schedule")
     @classmethod

@@ -82,9 +82,9 @@ class Trainer:
     ) -> None:
         _seed_generators(_seed(config.seed), group.device)
         self.config = config
-        self.group = group
+        self.group = group = group.staged(config.parallel.stages)
         whole = build_model(config.model, data) if model is None else model
-        self.engine = make_engine(whole, objective or _objective(config, data), config, group)
+        self.engine = make_engine(whole, objective or _objective(config, data), config, group, data.input_shape)
         self.model = self.engine.module
         self.batches = Batches(data, config, group)
         self.validation, self._unit = data.validation.to(group.device), float(data.target_std)

@@ -158,13 +158,13 @@ class Worker:
 
 
 def _checked(saved: dict[str, Any], config: TrainConfig, path: Place) -> dict[str, Any]:
-    """What was saved, if it is of this config; only `epochs` may differ: a trial may be prolonged."""
+    """What was saved, if it is of this config. A trial may be prolonged, and shared among workers in another way."""
     if saved.get("version") != _VERSION:
         raise CheckpointError(f"{path} has version {saved.get('version')}, but this program reads {_VERSION}")
     ours, theirs = config.model_dump(mode="json"), dict(saved["config"])
     for one in (ours, theirs):
         one["data"] = {**one["data"], "path": None}  # data may be elsewhere by now, or on another machine
-    different = [key for key in ours if key != "epochs" and ours[key] != theirs.get(key)]
+    different = [key for key in ours if key not in ("epochs", "parallel") and ours[key] != theirs.get(key)]
     if different:
         raise CheckpointError(f"{path} was made with another {', '.join(different)}")
     return saved

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
 import inspect
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
-from difflib import get_close_matches
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -14,6 +12,7 @@ from torch import nn
 
 from trainables.config import ModelConfig
 from trainables.data import Dataset, as_floats
+from trainables.imports import import_named, near_miss
 from trainables.models.arguments import ModelError, check_arguments
 from trainables.models.cnn import cnn
 from trainables.models.layers import Normalize, Rescale
@@ -105,28 +104,17 @@ def _misfit(config: ModelConfig, signature: inspect.Signature, error: TypeError)
     unknown = [name for name in config.arguments if name not in known and not open_ended]
     if not unknown:
         return ModelError.at("model", f"{config.name!r}: {error}; {listed}")
-    return ModelError.at(f"model.{unknown[0]}", f"unknown argument; {listed}{_near(unknown[0], known)}")
+    return ModelError.at(f"model.{unknown[0]}", f"unknown argument; {listed}{near_miss(unknown[0], known)}")
 
 
 def _imported(name: str) -> Builder:
-    module, colon, attribute = name.partition(":")
-    if not colon:
+    if ":" not in name:
         known = f"one of {', '.join(BUILDERS)} or 'package.module:Callable'"
-        raise ModelError.at("model.name", f"must be {known}, but got {name!r}{_near(name, BUILDERS)}")
+        raise ModelError.at("model.name", f"must be {known}, but got {name!r}{near_miss(name, BUILDERS)}")
     try:
-        found = importlib.import_module(module)
-    except Exception as error:  # whatever a user's module may raise
-        reason = f"{type(error).__name__}: {error}"
-        raise ModelError.at("model.name", f"{name!r} cannot be imported: {reason}") from error
-    builder: Builder | None = getattr(found, attribute, None)
-    if builder is None:
-        hint = _near(attribute, [known for known in vars(found) if not known.startswith("_")])
-        raise ModelError.at("model.name", f"{name!r} cannot be imported: {module} has no {attribute!r}{hint}")
+        builder: Builder = import_named(name)
+    except ValueError as error:
+        raise ModelError.at("model.name", str(error)) from error
     if not callable(builder):
         raise ModelError.at("model.name", f"must name a callable, but {name!r} is of type {type(builder).__name__}")
     return builder
-
-
-def _near(name: str, known: Iterable[str]) -> str:
-    matches = get_close_matches(name, list(known), n=1)
-    return f"; did you mean {matches[0]!r}?" if matches else ""

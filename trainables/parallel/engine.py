@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 from torch import Tensor, nn
@@ -9,6 +10,7 @@ from torch import Tensor, nn
 from trainables.config import TrainConfig
 from trainables.objectives import Objective
 from trainables.parallel.ddp import Group
+from trainables.parallel.pipeline import Pipeline
 from trainables.parallel.replica import Replica
 
 
@@ -52,6 +54,14 @@ class Engine(Protocol):
         """
 
 
-def make_engine(model: nn.Module, objective: Objective, config: TrainConfig, group: Group) -> Engine:
-    """The engine of this rank's part of `model`, which it takes over: trained in place as far as it is held here."""
-    return Replica(model, objective, config, group)
+def make_engine(
+    model: nn.Module, objective: Objective, config: TrainConfig, group: Group, input_shape: Sequence[int]
+) -> Engine:
+    """The engine of this rank's part of `model`, which it takes over: trained in place as far as it is held here.
+
+    group: with the stages of `config.parallel`. input_shape: of one example. Raises ModelError for a model that cannot
+    be cut into those stages.
+    """
+    if group.stages == 1:
+        return Replica(model, objective, config, group)
+    return Pipeline(model, objective, config, group, input_shape)

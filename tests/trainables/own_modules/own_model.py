@@ -39,3 +39,15 @@ class ForColours(nn.Module):
 
 
 NOT_A_MODEL = 3
+
+
+class Stack(nn.Sequential):
+    """Layers that can be cut into stages, without BatchNorm, so that any cut of rows and layers computes the same."""
+
+    def __init__(self, input_shape: tuple[int, ...], classes: int, hidden: int = 32, dropout: float = 0.0) -> None:
+        super().__init__(
+            nn.Sequential(nn.Flatten(), nn.Linear(prod(input_shape), hidden), nn.Tanh()),
+            nn.Dropout(dropout),
+            nn.Sequential(nn.Linear(hidden, hidden), nn.Tanh(), nn.Linear(hidden, hidden), nn.Tanh()),
+            nn.Linear(hidden, classes),
+        )
