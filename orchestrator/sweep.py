@@ -175,7 +175,7 @@ class Sweep(Section):
         with the best value of the sweep's metric. A repeat, counted from 0, has a training seed of its own.
         """
         defaults: dict[str, Any] = {"seed": self.seed + repeat, "data.seed": self.seed}
-        if self.metric in ("val_loss", "val_accuracy"):
+        if self.metric in ("val_loss", "val_accuracy", "val_r2"):
             defaults["stopping.metric"] = self.metric
         unset = {key: value for key, value in defaults.items() if not self._sets(key)}
         return TrainConfig.of(self.train, {**unset, **config})

@@ -28,6 +28,8 @@ from trainables.precision import lower_precision
 from trainables.schedules import Schedule
 from trainables.stopping import EarlyStopping
 
+_METRICS = {"classification": "val_accuracy", "regression": "val_r2"}
+
 
 class Diverged(ArithmeticError):
     """The loss stopped being a finite number in that epoch, at that step (both from 1)."""
@@ -80,11 +82,13 @@ class Trainer:
         objective: Objective | None = None,
         group: Group = SOLO,
     ) -> None:
+        _check_task(config, data)
         _seed_generators(_seed(config.seed), group.device)
         self.config = config
         self.group = group = group.staged(config.parallel.stages)
         whole = build_model(config.model, data) if model is None else model
-        self.engine = make_engine(whole, objective or _objective(config, data), config, group, data.input_shape)
+        objective = objective or make_objective(data, config.label_smoothing)
+        self.engine = make_engine(whole, objective, config, group, data.input_shape)
         self.model = self.engine.module
         self.batches = Batches(data, config, group)
         self.validation, self._unit = data.validation.to(group.device), float(data.target_std)
@@ -168,7 +172,7 @@ class Trainer:
         result = measure(self.engine.logits, self.validation, self.group, unit=self._unit)
         if not math.isfinite(result.loss):
             raise Diverged(epoch, steps)
-        if self.stopping.update(_watched(result, self.config)):
+        if self.stopping.update(result):
             self.best_state = _copy(self.model)
         self.schedule.end_epoch(result.loss)
         return result
@@ -216,29 +220,21 @@ class Trainer:
         return {name: state[self.engine.whole_name(name)] for name in self.model.state_dict()}
 
 
-def _objective(config: TrainConfig, data: Dataset) -> Objective:
-    if config.label_smoothing and data.task == "regression":
-        raise SettingError.at("label_smoothing", f"is for classes, but {config.data.name} has values to predict")
-    return make_objective(data, config.label_smoothing)
-
-
 def _schedule(optimizer: Optimizer, config: TrainConfig, steps: int) -> Schedule:
     lr = config.optimizer.scaled_lr(config.batch_size)
     return Schedule(optimizer, config.schedule, lr=lr, epochs=config.epochs, steps_per_epoch=steps)
 
 
-def _watched(result: Evaluation, config: TrainConfig) -> float:
-    """What early stopping looks at, as a value that should fall."""
-    match config.stopping.metric:
-        case "val_loss":
-            return result.loss
-        case "val_accuracy":
-            value, task = result.accuracy, "classes"
-        case "val_r2":
-            value, task = result.r2, "values to predict"
-    if value is None:
-        raise SettingError.at("stopping.metric", f"{config.stopping.metric} is of data with {task}")
-    return -value
+def _check_task(config: TrainConfig, data: Dataset) -> None:
+    """Settings that are for the other kind of targets. Raises SettingError."""
+    metric, classes = config.stopping.metric, data.task == "classification"
+    has = f"{config.data.name} has {'classes' if classes else 'values to predict'}"
+    if metric not in ("val_loss", _METRICS[data.task]):
+        raise SettingError.at(
+            "stopping.metric", f"must be val_loss or {_METRICS[data.task]}, as {has}, but got {metric}"
+        )
+    if config.label_smoothing and not classes:
+        raise SettingError.at("label_smoothing", f"must be 0, as {has}, but got {config.label_smoothing}")
 
 
 def _seed(*key: int) -> int:

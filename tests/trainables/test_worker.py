@@ -211,7 +211,7 @@ def test_the_best_weights_come_back_as_a_model(tmp_path: Path) -> None:
     assert min(losses) < losses[-1]
     model, trained = load_best(tmp_path / CHECKPOINT)
     assert trained == worker.trainer.config
-    assert evaluate(model, load_data(trained.data).validation)[0] == pytest.approx(min(losses), abs=1e-6)
+    assert evaluate(model, load_data(trained.data).validation).loss == pytest.approx(min(losses), abs=1e-6)
 
 
 def test_begin_comes_first() -> None:
