@@ -237,7 +237,7 @@ def test_a_written_sweep_loads_as_itself(tmp_path):
     assert load_sweep(path) == sweep
 
 
-@pytest.mark.parametrize("name", ["digits", "digits-ddp", "digits-grid", "own-loop"])
+@pytest.mark.parametrize("name", ["digits", "digits-ddp", "digits-grid", "fashion-mnist", "own-loop"])
 def test_examples_are_sound(name):
     assert load_sweep(f"examples/{name}.yaml").name == name
 
