@@ -19,8 +19,10 @@ class Average:
     def __init__(self, module: nn.Module, decay: float) -> None:
         self.decay = decay
         self.steps = 0
-        self._live = module.state_dict(keep_vars=False) if decay else {}
+        self._live = module.state_dict() if decay else {}
         self._averages = {name: value.clone() for name, value in self._live.items()}
+        self._real = [name for name, value in self._live.items() if value.is_floating_point()]
+        self._others = [name for name in self._live if name not in self._real]
 
     @torch.no_grad()
     def update(self) -> None:
@@ -29,9 +31,9 @@ class Average:
             return
         self.steps += 1
         share = 1 - min(self.decay, (1 + self.steps) / (10 + self.steps))
-        real = [name for name, value in self._live.items() if value.is_floating_point()]
-        torch._foreach_lerp_([self._averages[name] for name in real], [self._live[name] for name in real], share)
-        for name in self._live.keys() - set(real):
+        averages, live = ([tensors[name] for name in self._real] for tensors in (self._averages, self._live))
+        torch._foreach_lerp_(averages, live, share)
+        for name in self._others:
             self._averages[name].copy_(self._live[name])
 
     @contextmanager

@@ -6,6 +6,7 @@ import torch
 
 from trainables.config import TrainConfig
 
+_CONVOLUTIONS = ("cnn", "resnet", "mobile")
 _TYPES = {"float32": None, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
@@ -23,5 +24,5 @@ def lay_out(inputs: torch.Tensor, channels_last: bool) -> torch.Tensor:
 
 
 def has_channels_last(config: TrainConfig) -> bool:
-    """A user's code may count on the usual order (`view`), so it has to be asked for there."""
-    return ":" not in config.model.name if config.channels_last is None else config.channels_last
+    """For the shipped convolutions if not said otherwise: a user's code may count on the usual order (`view`)."""
+    return config.model.name in _CONVOLUTIONS if config.channels_last is None else config.channels_last

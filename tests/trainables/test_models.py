@@ -63,7 +63,7 @@ def test_a_users_own_module_is_built_like_a_shipped_one(digits: Dataset) -> None
     [
         (
             {"name": "mpl"},
-            r"^model\.name: must be one of mlp, cnn, resnet, mobile or 'package.module:Callable', .* did you mean 'mlp'",
+            r"^model\.name: must be one of mlp, cnn, resnet, mobile or 'package.module:Callable', .*you mean 'mlp'",
         ),
         (
             {"widht": 3},
