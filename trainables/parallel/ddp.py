@@ -16,7 +16,7 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
-from torch.distributed import DeviceMesh, ProcessGroup, init_device_mesh
+from torch.distributed import ProcessGroup
 
 # A rank that died without closing its sockets must become an error of the others, not an endless wait.
 _TIMEOUT = timedelta(minutes=5)
@@ -71,8 +71,8 @@ class Group:
             raise ValueError(f"{rule}, {stages}, but got {self.size}")
         if stages == 1:
             return Group(self.rank, self.size, self.device)
-        mesh = _mesh(self.device.type, self.size // stages, stages)
-        return replace(self, stages=stages, peers=mesh.get_group("replica"), line=mesh.get_group("stage"))
+        peers, line = _process_groups(self.size, stages)
+        return replace(self, stages=stages, peers=peers, line=line)
 
 
 SOLO = Group()
@@ -104,7 +104,7 @@ def join_group(rank: int, size: int, address: str, device: torch.device | None =
 
 def leave_group() -> None:
     """Leaves the group joined before; nothing happens where there is none."""
-    _mesh.cache_clear()
+    _process_groups.cache_clear()
     if dist.is_initialized():
         dist.destroy_process_group()
 
@@ -154,9 +154,13 @@ def broadcast(value: Any, group: Group) -> Any:
 
 
 @lru_cache
-def _mesh(device: str, replicas: int, stages: int) -> DeviceMesh:
-    """Kept while the group lasts: process groups are not given back."""
-    return init_device_mesh(device, (replicas, stages), mesh_dim_names=("replica", "stage"))
+def _process_groups(size: int, stages: int) -> tuple[ProcessGroup, ProcessGroup]:
+    """This rank's peers and line (see Group); kept while the group lasts, since they are not given back."""
+    same_stage = [list(range(stage, size, stages)) for stage in range(stages)]
+    same_replica = [list(range(first, first + stages)) for first in range(0, size, stages)]
+    peers, _ = dist.new_subgroups_by_enumeration(same_stage, timeout=_TIMEOUT)
+    line, _ = dist.new_subgroups_by_enumeration(same_replica, timeout=_TIMEOUT)
+    return peers, line
 
 
 def _all_sum_flat(tensors: list[Tensor], scale: float, group: Group) -> None:

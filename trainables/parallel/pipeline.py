@@ -136,7 +136,7 @@ class Pipeline:
         assert self._batch is not None
         inputs, targets, weight = self._batch
         here = slice(int(rows[0]), int(rows[-1]) + 1)
-        return self._objective(outputs, targets[here], inputs[here]) * len(rows) * weight
+        return self._objective(outputs.float(), targets[here], inputs[here]) * len(rows) * weight
 
 
 class _Stage(nn.Module):

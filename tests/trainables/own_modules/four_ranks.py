@@ -51,7 +51,8 @@ def finish(worker: Worker) -> dict[str, Any]:
     state = trainer.state_dict()
     trainer.model.eval()
     result = measure(trainer.engine.logits, load_data(trainer.config.data).test, trainer.group)
-    return {"metrics": metrics, "state": state["model"], "held": held, "optimized": optimized, "test": str(result)}
+    test = [result.loss, result.accuracy]
+    return {"metrics": metrics, "state": state["model"], "held": held, "optimized": optimized, "test": test}
 
 
 def interrupted(worker: Worker, config: dict[str, Any], folder: str) -> dict[str, Any]:
