@@ -67,7 +67,9 @@ class Batches:
     def _changed(self, indices: Tensor, draws: Draws) -> tuple[Tensor, Tensor]:
         indices = indices.to(self._group.device)
         inputs = as_floats(self._train.inputs.index_select(0, indices))
-        return self._augment.apply(inputs, draws.to(inputs.device)), self._train.targets.index_select(0, indices)
+        if self._group.stage == 0:  # no later stage reads them
+            inputs = self._augment.apply(inputs, draws.to(inputs.device))
+        return inputs, self._train.targets.index_select(0, indices)
 
     def _mixed(self, indices: Tensor, draws: Draws) -> tuple[Tensor, Tensor]:
         inputs, targets = self._changed(indices, draws)

@@ -28,6 +28,7 @@ class Engine(Protocol):
         """Adds the gradient of `weight` times the summed loss of these rows, which are this replica's.
 
         Every rank of the replica gives the same rows: inputs (B, ...), targets (B,) or (B, K), on the group's device.
+        Only the first stage's rank trains on its inputs; elsewhere they may be as they were before augmentation.
         Returns this rank's part of the summed loss, a detached scalar: the parts of a replica's ranks add up to it, so
         that only the last stage's is not zero.
         """
