@@ -5,6 +5,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import grimp
 import pytest
 
@@ -32,3 +35,12 @@ def test_a_worker_imports_no_searcher(graph: grimp.ImportGraph) -> None:
 
     assert "orchestrator.sweep" in needed
     assert [module for module in sorted(needed) if module.startswith("orchestrator.searchers")] == []
+
+
+def test_only_bayesian_search_waits_for_scikit_optimize() -> None:
+    """Modules are imported in a fresh process: what is imported late is an import to the graph all the same."""
+    command = "import sys, orchestrator.runner; print(*{'skopt', 'sklearn', 'scipy'} & set(sys.modules))"
+
+    done = subprocess.run([sys.executable, "-c", command], capture_output=True, text=True, check=True)
+
+    assert done.stdout.split() == []

@@ -204,7 +204,7 @@ class TrainConfig(_Part):
         precision: of the model's operations; auto is bfloat16 on GPUs that have it, float32 elsewhere. Weights, losses
             and evaluation stay float32.
         channels_last: the layout of images in memory; None has it for shipped models, whose code allows either.
-        compile: torch.compile, worth its minutes for long trainings.
+        compile: torch.compile, whose minutes are worth it for long trainings.
     """
 
     data: DataConfig = DataConfig()

@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from benchmarks.search.play import Contender
-from orchestrator.searchers import BayesSearcher, Observation, RandomSearcher, Searcher
+from orchestrator.searchers import Observation, RandomSearcher, Searcher
+from orchestrator.searchers.bayes import BayesSearcher
 from search_spaces import Choice, Config, Domain, Int, LogInt, LogUniform, Space, Uniform
 
 

@@ -11,7 +11,8 @@ pytest.importorskip("optuna", reason="the extra `bench` is not installed")
 from optuna.samplers import BaseSampler
 from optuna.testing.pytest_samplers import BasicSamplerTestCase, RelativeSamplerTestCase, SingleOnlySamplerTestCase
 
-from orchestrator.searchers import BayesSearcher, RandomSearcher
+from orchestrator.searchers import RandomSearcher
+from orchestrator.searchers.bayes import BayesSearcher
 from tests.contracts.optuna_sampler import HalvingSampler
 
 

@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 
 from orchestrator.searchers import (
     SEARCHERS,
-    BayesSearcher,
     GridSearcher,
     Observation,
     RandomSearcher,
     Searcher,
     make_searcher,
 )
+from orchestrator.searchers.bayes import BayesSearcher
 from search_spaces import Choice, Constant, Grid, Int, LogInt, LogUniform, Space, Uniform, When, to_yaml
 
 SEARCHERS_UNDER_TEST = {

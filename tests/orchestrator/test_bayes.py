@@ -5,7 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from orchestrator.searchers import BayesSearcher, Observation, RandomSearcher
+from orchestrator.searchers import Observation, RandomSearcher
+from orchestrator.searchers.bayes import BayesSearcher
 from search_spaces import Choice, Int, LogUniform, Space, Uniform, When
 
 MIXED = Space(

@@ -5,7 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from orchestrator.searchers import BayesSearcher, Observation
+from orchestrator.searchers import Observation
+from orchestrator.searchers.bayes import BayesSearcher
 from orchestrator.searchers.fidelity import final_losses, losses_at
 from search_spaces import Space, Uniform
 

@@ -41,7 +41,7 @@ def descend(model: nn.Module, optimizer: Optimizer, steps: int) -> Tensor:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_each_is_torchs_own(name) -> None:
-    model = nn.Sequential(nn.Linear(4, 5), nn.BatchNorm1d(5), nn.Linear(5, 1))
+    model = nn.Sequential(nn.Linear(4, 5, bias=False), nn.BatchNorm1d(5), nn.Linear(5, 1))
     other = copy.deepcopy(model)
     config = OptimizerConfig(name=name, lr=0.01, momentum=0.9, weight_decay=DECAY)
     losses = descend(model, build_optimizer(model, config), 20)
