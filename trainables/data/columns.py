@@ -92,7 +92,7 @@ def encode(frame: DataFrame, columns: tuple[Column, ...], config: DataConfig) ->
 
 def _filled(values: Series, column: Column, config: DataConfig) -> np.ndarray:
     with np.errstate(over="ignore"):
-        filled = np.where(values.isna(), column.fill, numbers(values)).astype(np.float32)
+        filled = np.where(values.isna(), column.fill or 0.0, numbers(values)).astype(np.float32)
     wrong = np.flatnonzero(~np.isfinite(filled))
     if len(wrong):
         got = f"holds {values.iloc[wrong[0]]} in row {wrong[0] + 1}"

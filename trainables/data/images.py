@@ -35,7 +35,8 @@ def read_images(config: DataConfig) -> Dataset:
     parts = _parts(root)
     classes = tuple(sorted(folder.name for folder in _folders(parts["train"])))
     if len(classes) < 2:
-        raise DataError(f"{parts['train']} must hold a sub-folder for each of two classes at least, but has {classes}")
+        got = f"{classes[0]} only" if classes else "none"
+        raise DataError(f"{parts['train']} must hold a sub-folder for each of two classes at least, but has {got}")
     listings = {name: _list(folder, classes) for name, folder in parts.items()}
     shape, broken = _shape(listings, config)
     splits = {name: _decode(listing, shape, broken) for name, listing in listings.items()}

@@ -6,7 +6,7 @@ import zlib
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, SupportsIndex
 
 import numpy as np
 import torch
@@ -60,7 +60,7 @@ class _Table:
 
         files = _files(required_path(config, _WANTED), config)
         frames = {part: _frame(file) for part, file in files.items()}
-        wanted = list(frames["train"])
+        wanted = [str(name) for name in frames["train"]]
         for part, frame in frames.items():
             for name in wanted:
                 _column(frame, name, files[part], f"as {files['train'].name} has it")
@@ -90,7 +90,7 @@ class _Table:
 
     def kinds(self) -> dict[str, str]:
         """Numeric or categorical, of each feature."""
-        return {name: kind_of(self.features[name], self.config) for name in self.features}
+        return {str(name): kind_of(self.features[name], self.config) for name in self.features}
 
     @cached_property
     def target(self) -> Series:
@@ -147,12 +147,13 @@ class _Table:
             raise DataError(f"{config.path}, column {config.split!r}, must say train of some rows, but says it of none")
         return {part: np.flatnonzero(parts == part) for part in PARTS if part in parts}
 
-    def place(self, row: int) -> str:
+    def place(self, row: SupportsIndex) -> str:
         """Where a row is, counted from 1, without the line of names."""
+        number = int(row)
         for file, count in self.files.items():
-            if row < count:
-                return f"row {row + 1} of {file.name}"
-            row -= count
+            if number < count:
+                return f"row {number + 1} of {file.name}"
+            number -= count
         raise IndexError(row)
 
 
