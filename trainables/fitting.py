@@ -11,7 +11,7 @@ from trainables.models import BUILDERS
 
 
 def check_fit(config: TrainConfig, data: Dataset) -> None:
-    """Augmentation and the shipped models; a user's own model is first built when it is trained. Raises SettingError."""
+    """Augmentation and the shipped models; a user's own is first built when it is trained. Raises SettingError."""
     Augment(config.augment, data.input_shape)
     builder = BUILDERS.get(config.model.name)
     if builder:

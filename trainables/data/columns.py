@@ -83,8 +83,8 @@ def encode(frame: DataFrame, columns: tuple[Column, ...], config: DataConfig) ->
         if column.kind == "numeric":
             own[:, 0] = _filled(frame[column.name], column, config)
         else:
-            numbers = {category: number for number, category in enumerate(column.categories)}
-            places = np.array([numbers.get(text, -1) for text in as_text(frame[column.name])])
+            place = {category: number for number, category in enumerate(column.categories)}
+            places = np.array([place.get(text, -1) for text in as_text(frame[column.name])])
             own[np.flatnonzero(places >= 0), places[places >= 0]] = 1
         at += column.width
     return torch.from_numpy(features)
