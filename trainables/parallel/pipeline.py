@@ -37,11 +37,11 @@ class Pipeline:
         layers = layers_of(model, input_shape)
         edges = [0, *broadcast(_points(model, layers, config.parallel, input_shape, group), group), len(layers)]
         start, stop = edges[group.stage], edges[group.stage + 1]
-        self._channels_last = has_channels_last(config)
+        self._channels_last = has_channels_last(config, model, group.device)
         self.module = part_of(model, layers[start:stop]).to(group.device)
         copy_from_first(self.module, group)
-        if self._channels_last:
-            self.module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        layout = torch.channels_last if self._channels_last else torch.contiguous_format
+        self.module.to(memory_format=layout)  # type: ignore[call-overload]
         if config.compile:
             self.module.compile()
         self._group, self._config, self._objective = group, config.parallel, objective

@@ -17,11 +17,11 @@ class Replica:
     """An Engine (see there) that holds the whole model; alone in its group, it is plain training."""
 
     def __init__(self, model: nn.Module, objective: Objective, config: TrainConfig, group: Group) -> None:
-        self._channels_last = has_channels_last(config)
+        self._channels_last = has_channels_last(config, model, group.device)
         self.module = model.to(group.device)
         copy_from_first(self.module, group)
-        if self._channels_last:
-            self.module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        layout = torch.channels_last if self._channels_last else torch.contiguous_format
+        self.module.to(memory_format=layout)  # type: ignore[call-overload]
         if config.compile:
             self.module.compile()
         self._objective = objective
