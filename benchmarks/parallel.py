@@ -15,7 +15,8 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
-from torch import multiprocessing, nn
+from torch import nn
+from torch.multiprocessing.spawn import spawn
 
 from benchmarks.common import Figure, make_parser, report
 from benchmarks.efficiency import prepared
@@ -59,7 +60,7 @@ class Outcome:
 def train(config: Mapping[str, Any], workers: int) -> Outcome:
     """A training by so many processes of one thread each."""
     with TemporaryDirectory() as folder:
-        multiprocessing.spawn(_rank, (workers, dict(config), folder), nprocs=workers)
+        spawn(_rank, (workers, dict(config), folder), nprocs=workers)
         ranks = [torch.load(Path(folder, f"{rank}.pt"), weights_only=True) for rank in range(workers)]
     return Outcome(ranks[0]["losses"], ranks[0]["speeds"], [rank["parameters"] for rank in ranks])
 
