@@ -13,6 +13,8 @@ Count = Annotated[int, Field(ge=1, le=10**9)]
 """How many of something; more can only be a mistake."""
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 """What every random generator takes."""
+Names = Annotated[tuple[str, ...], Field(strict=False)]
+"""A list in YAML; a tuple here, so that a config can be a key."""
 
 
 class _Part(BaseModel):
@@ -22,7 +24,20 @@ class _Part(BaseModel):
 class DataConfig(_Part):
     """Which data, and the fractions of it held out; `seed` fixes the split, apart from the training seed.
 
-    path: the folder of data that is read from files. Data with test images of its own keeps them: `test` is not used.
+    Data that come in parts of their own keep them: `validation` and `test` are for a part that they do not have. A
+    setting that a kind of data does not take must be left out.
+
+    Attributes:
+        path: the file or folder of data that is read from files.
+        size: the side in pixels to which images from files are resized; None keeps the size that all of them have.
+        fit: how an image that is not square becomes so: cut to the middle, padded with black, or stretched.
+        channels: of images from files; None is colour if any of them is.
+        strict: whether an image that cannot be read is an error; else it is left out, with a warning.
+        target: the column of a table to predict.
+        task: None lets the target decide: text, truth values and up to 20 different whole numbers are classes.
+        split: the column of a table that says train, validation or test.
+        drop: columns of a table that are no features.
+        categorical: columns of a table whose numbers are names.
     """
 
     name: str = "digits"
@@ -30,6 +45,15 @@ class DataConfig(_Part):
     validation: Annotated[float, Field(gt=0, lt=1)] = 0.2
     test: Annotated[float, Field(gt=0, lt=1)] = 0.2
     seed: Seed = 0
+    size: Annotated[int, Field(ge=1, le=4096)] | None = None
+    fit: Literal["crop", "pad", "stretch"] = "crop"
+    channels: Literal["grey", "colour"] | None = None
+    strict: bool = False
+    target: str | None = None
+    task: Literal["classification", "regression"] | None = None
+    split: str | None = None
+    drop: Names = ()
+    categorical: Names = ()
 
     @field_validator("path")
     @classmethod

@@ -42,7 +42,7 @@ class Split:
 
 
 def as_floats(inputs: Tensor) -> Tensor:
-    """Inputs of a split as models take them, float32, images in [0, 1]; for a batch, on the device where it is wanted."""
+    """Inputs of a split as models take them, float32, images in [0, 1]; for a batch, where it is wanted."""
     return inputs.float().div_(255) if inputs.dtype == torch.uint8 else inputs
 
 
