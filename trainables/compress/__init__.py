@@ -1,6 +1,6 @@
 """Smaller models from a trained one: prune, distil, quantise, export, verify."""
 
-from trainables.compress.artefact import Artefact, load, open_artefact
+from trainables.compress.artefact import Artefact, load, open_artefact, torch_call
 from trainables.compress.candidate import DENSE, compress, compress_one, export_dense, model_id
 from trainables.compress.card import ArtefactError, check_file, read_card, write_card
 from trainables.compress.deliver import Origin, deliver
@@ -75,6 +75,7 @@ __all__ = [
     "save_weights",
     "score",
     "time_artefacts",
+    "torch_call",
     "torch_outputs",
     "write_card",
 ]

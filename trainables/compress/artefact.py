@@ -99,7 +99,10 @@ def torch_call(model: Callable[[torch.Tensor], torch.Tensor]) -> Call:
 def _check_pt2(path: Path) -> None:
     """Whether loading it runs no code: torch unpickles whatever objects an archive holds. Raises ArtefactError."""
     with zipfile.ZipFile(path) as archive:
-        for name in archive.namelist():
+        names = archive.namelist()
+        if len(set(names)) < len(names):
+            raise ArtefactError(f"{path} must hold each file once, since torch may read another one than was checked")
+        for name in names:
             kind = name.partition("/")[2]
             if kind.startswith("data/sample_inputs/"):
                 torch.load(BytesIO(archive.read(name)), weights_only=True)
