@@ -33,7 +33,9 @@ from trainables.compress.verify import (
 from trainables.data import Dataset
 
 WEIGHTS = "weights.safetensors"
+FILES = (ONNX, INT8, PT2, WEIGHTS, NAME)
 _ALONE = 8
+"""Test examples that the fresh process is given."""
 
 
 @dataclass(frozen=True)
@@ -55,9 +57,11 @@ def deliver(
     start = time.perf_counter()
     size = cost(model, data.input_shape)
     row = replace(row, macs=size.macs, parameters=size.parameters)
+    _clear(folder)
     try:
         _export(model, data, folder)
     except ExportError as error:
+        _clear(folder)
         return [_timed(_rejected(row, str(error)), start)]
     truth = _Truth.of(model, data)
     copy = truth.parity(folder / PT2)
@@ -70,7 +74,8 @@ def deliver(
         quantised, details = _quantised(row, truth, folder)
         rows.append(_timed(quantised, start))
     rows = _alone(rows, data)
-    _write_card(folder, rows, {**interface(data, origin.fit), **origin.facts}, {PT2: asdict(copy), **details})
+    details[PT2] = {key: _finite(value) for key, value in asdict(copy).items()}
+    _write_card(folder, rows, {**interface(data, origin.fit), **origin.facts, "artefacts": details})
     return rows
 
 
@@ -102,11 +107,12 @@ class _Truth:
             return _rejected(row, str(error).replace(str(path), path.name))
         check, validation = compare(outputs, self.outputs), score(outputs, self.data.validation.targets)
         kind = "accuracy" if self.data.task == "classification" else "r2"
+        scores: dict[str, Any] = {f"val_{kind}": _finite(validation), f"test_{kind}": _finite(test)}
         row = replace(
             row,
             parity_max_abs_error=_finite(check.max_abs_error),
             parity_agreement=_finite(check.agreement),
-            **{f"val_{kind}": _finite(validation), f"test_{kind}": _finite(test)},
+            **scores,
         )
         fault = check.fault(bounds) or self._drop(validation, bounds)
         return _rejected(row, fault) if fault else row
@@ -118,6 +124,12 @@ class _Truth:
         if validation >= whole - allowed:
             return ""
         return f"drop: scores {validation:.2%} on validation, more than {allowed:.2%} below its model's {whole:.2%}"
+
+
+def _clear(folder: Path) -> None:
+    """Of what an earlier delivery may have left there, which the card must not vouch for."""
+    for name in FILES:
+        (folder / name).unlink(missing_ok=True)
 
 
 def _export(model: nn.Module, data: Dataset, folder: Path) -> None:
@@ -156,12 +168,11 @@ def _alone(rows: list[CompressedModel], data: Dataset) -> list[CompressedModel]:
     return [_rejected(row, fault) if (fault := faults.get(row.path or "")) else row for row in rows]
 
 
-def _write_card(folder: Path, rows: list[CompressedModel], facts: dict[str, Any], artefacts: dict[str, Any]) -> None:
+def _write_card(folder: Path, rows: list[CompressedModel], facts: dict[str, Any]) -> None:
     """With the rows, less their paths: the folder may move."""
     row, *others = ({key: value for key, value in asdict(row).items() if key != "path"} for row in rows)
-    files = [folder / name for name in (ONNX, INT8, PT2, WEIGHTS) if (folder / name).exists()]
-    card = {"model": row, **({"int8": others[0]} if others else {}), **facts, "artefacts": artefacts}
-    write_card(folder / NAME, card, files)
+    card = {"model": row, **({"int8": others[0]} if others else {}), **facts}
+    write_card(folder / NAME, card, [folder / name for name in FILES if (folder / name).exists()])
 
 
 def _rejected(row: CompressedModel, reason: str) -> CompressedModel:

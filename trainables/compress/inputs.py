@@ -71,7 +71,7 @@ def _from_table(file: Path, wanted: Mapping[str, Any]) -> np.ndarray:
     frame = frame.rename(columns=str)
     for column in columns:
         if column.name not in frame:
-            known = ", ".join(frame)
+            known = ", ".join(map(str, frame))
             raise DataError(
                 f"{file} must have the column {column.name!r}, which the model was trained on; it has {known}"
             )

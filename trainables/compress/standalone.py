@@ -22,7 +22,7 @@ class Blocker:
 
 def main(folder: Path) -> None:
     """Writes the outputs of each model."""
-    sys.meta_path.insert(0, Blocker())  # type: ignore[arg-type]
+    sys.meta_path.insert(0, Blocker())
     os.environ["ORT_DISABLE_TELEMETRY"] = "1"
     import numpy as np
     import onnxruntime as ort
