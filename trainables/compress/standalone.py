@@ -1,7 +1,7 @@
 """Runs models with nothing but numpy and ONNX Runtime: `python -I standalone.py FOLDER`, a program of its own.
 
-The folder holds inputs.npy and the names of .onnx files in models.txt, a line each; 0.npy, 1.npy … are their outputs,
-or 0.txt the error of the first, and so on.
+The folder holds inputs.npy, the names of .onnx files in models.txt, a line each, and in path.txt where the two packages
+are. 0.npy, 1.npy … are the outputs, or 0.txt the error of the first, and so on.
 """
 
 import os
@@ -23,6 +23,7 @@ class Blocker:
 def main(folder: Path) -> None:
     """Writes the outputs of each model."""
     sys.meta_path.insert(0, Blocker())
+    sys.path += (folder / "path.txt").read_text(encoding="utf-8").splitlines()
     os.environ["ORT_DISABLE_TELEMETRY"] = "1"
     import numpy as np
     import onnxruntime as ort

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -123,8 +124,15 @@ def check_alone(paths: Sequence[Path], inputs: Tensor) -> list[str]:
         folder = Path(scratch)
         np.save(folder / "inputs.npy", as_floats(inputs.cpu()).numpy())
         (folder / "models.txt").write_text("\n".join(str(path.resolve()) for path in paths), encoding="utf-8")
+        (folder / "path.txt").write_text("\n".join(_homes()), encoding="utf-8")
         said = _run_alone(folder)
         return [_difference(folder / f"{number}.npy", path, inputs, said) for number, path in enumerate(paths)]
+
+
+def _homes() -> list[str]:
+    """Where the allowed packages are: an isolated Python looks neither in a user's own folder nor in PYTHONPATH."""
+    found = [find_spec(name) for name in standalone.ALLOWED]
+    return [str(Path(spec.origin).parents[1]) for spec in found if spec and spec.origin]
 
 
 def _run_alone(folder: Path) -> str:
