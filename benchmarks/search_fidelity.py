@@ -19,14 +19,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from statistics import fmean, median
 
 from benchmarks.common import Figure, make_parser, report
-from benchmarks.record_curves import CURVES, EPOCHS, SPACE
+from benchmarks.record_curves import EPOCHS, recorded
 from benchmarks.tpe import Tpe
 from orchestrator.searchers import Searcher, make_searcher
 from orchestrator.sections import LimitConfig
-from orchestrator.simulation.curve_files import load_curves
 from orchestrator.simulation.curves import Curves
 from orchestrator.simulation.simulator import Simulation, rungs, simulate
-from search_spaces import Space, load_space
+from search_spaces import Space
 
 OURS = "bayes"
 REGRET = 0.05
@@ -80,7 +79,7 @@ def figures(seconds: Mapping[str, Sequence[float]], horizon: float) -> Iterator[
 
 
 def main(options: Namespace) -> int:
-    curves = load_curves(options.curves, space=load_space(SPACE), metric="val_loss")
+    curves = recorded(options.space)
     compared = rungs(Simulation(workers=WORKERS, trials=None, epochs=EPOCHS))
     horizon = HORIZON_EPOCHS * options.epoch_seconds if options.epoch_seconds else HORIZON
     seconds = {}
@@ -96,7 +95,9 @@ def _options() -> Namespace:
     parser.add_argument("--seeds", type=int, default=20, help="searches of each method (default %(default)s)")
     parser.add_argument("--short", action="store_true", help="5 searches of each method")
     parser.add_argument("--epoch-seconds", type=float, help="of every epoch (default: as recorded)")
-    parser.add_argument("--curves", default=CURVES, metavar="FILE", help="default %(default)s")
+    parser.add_argument(
+        "--space", choices=("digits-grid", "digits"), default="digits-grid", help="in curves/ (default %(default)s)"
+    )
     return parser.parse_args()
 
 
