@@ -175,7 +175,9 @@ def predict(
 @app.command(epilog="Example: halving bench runs/digits/models/0007-dense runs/digits/models/0007-pruned-0.25")
 def bench(
     models: Models,
-    batch: Annotated[list[int] | None, typer.Option(min=1, help="Inputs of a call; may be repeated. [1, 32]")] = None,
+    batch: Annotated[
+        list[int] | None, typer.Option(min=1, help="Inputs of a call, may be repeated; else 1 and 32.")
+    ] = None,
     repeats: Annotated[int, typer.Option(min=1, help="Calls of each model that are timed.")] = 200,
     as_json: AsJson = False,
 ) -> None:

@@ -68,7 +68,8 @@ def build(kind: str) -> tuple[nn.Module, Dataset]:
     normalize = Normalize(DIGITS.mean, DIGITS.std)
     if kind == "values":
         data = values()
-        layers = nn.Sequential(nn.Linear(3, 32), nn.ReLU(), nn.Linear(32, 1), Units())
+        hidden = nn.Linear(64, 64)
+        layers = nn.Sequential(nn.Linear(3, 64), nn.ReLU(), hidden, nn.ReLU(), nn.Linear(64, 1), Units())
         return trained(layers, data, steps=300), data
     makers: dict[str, Callable[[], nn.Module]] = {
         "mlp": lambda: nn.Sequential(normalize, mlp(DIGITS.input_shape, 10, width=32)),
@@ -110,11 +111,10 @@ def test_every_file_passes_its_checks(delivered: Delivered) -> None:
 def test_every_file_computes_what_the_model_does(delivered: Delivered, name: str) -> None:
     inputs = delivered.data.test.inputs
     call = open_artefact(delivered.folder / name).call
-    expected = torch_outputs(delivered.model, inputs)
+    expected = torch_outputs(delivered.model, inputs).numpy()
+    allowed = 0.15 * float(abs(expected).max()) if "int8" in name else 1e-3
     for part in (slice(1), slice(33)):
-        np.testing.assert_allclose(
-            call(inputs[part].numpy()), expected[part], atol=1e-3 if "int8" not in name else 0.1 * expected.abs().max()
-        )
+        np.testing.assert_allclose(call(inputs[part].numpy()), expected[part], atol=allowed)
 
 
 def test_the_scores_are_of_the_kind_of_the_task(delivered: Delivered) -> None:

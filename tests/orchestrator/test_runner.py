@@ -79,7 +79,6 @@ def test_the_best_are_compressed_and_compared_with_their_parents(tiny):
     assert set(table["parent"]) == {trial}
     assert (table.loc[[dense, pruned], "status"] == "ok").all()
     assert table.loc[pruned, "macs"] <= 0.55 * table.loc[dense, "macs"]
-    assert table.loc[f"{dense}-int8", "bytes"] < table.loc[dense, "bytes"]
     assert (table[["test_accuracy", "latency_1_median_ms", "latency_32_median_ms", "bytes"]] > 0).all(axis=None)
     assert all((result.folder / path).is_file() for path in table["path"])
 

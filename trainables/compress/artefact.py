@@ -52,12 +52,11 @@ def open_artefact(place: Path) -> Artefact:
 
 def load(path: Path) -> Call:
     """The model in an .onnx or .pt2 file, to run on one thread. Raises ArtefactError."""
+    loader = LOADERS.get(path.suffix)
+    if loader is None:
+        raise ArtefactError(f"{path} must end in {' or '.join(LOADERS)} to be run, but ends in {path.suffix!r}")
     try:
-        return LOADERS[path.suffix](path)
-    except KeyError:
-        raise ArtefactError(
-            f"{path} must end in {' or '.join(LOADERS)} to be run, but ends in {path.suffix!r}"
-        ) from None
+        return loader(path)
     except ArtefactError:
         raise
     except Exception as error:  # the runtimes have many ways to say that a file is damaged

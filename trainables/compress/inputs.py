@@ -77,8 +77,10 @@ def _from_table(file: Path, wanted: Mapping[str, Any]) -> np.ndarray:
             )
     try:
         features: np.ndarray = encode(frame, columns, DataConfig(path=str(file))).numpy()
+    except DataError:
+        raise
     except (TypeError, ValueError) as error:
-        raise error if isinstance(error, DataError) else DataError(f"{file} does not fit the model: {error}") from error
+        raise DataError(f"{file} does not fit the model: {error}") from error
     return features
 
 
@@ -91,8 +93,10 @@ def _from_arrays(file: Path, shape: tuple[int, ...]) -> np.ndarray:
                 known = ", ".join(arrays)
                 raise DataError(f"{file} must hold an array called {', '.join(ARRAYS)}, or just one; it holds {known}")
             array: np.ndarray = arrays[name]
+    except DataError:
+        raise
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise error if isinstance(error, DataError) else DataError(f"{file} cannot be read: {error}") from error
+        raise DataError(f"{file} cannot be read: {error}") from error
     where = f"{file}, array {name!r},"
     if array.dtype.kind not in "fiub":
         raise DataError(f"{where} must hold numbers, but holds {array.dtype}")

@@ -157,9 +157,9 @@ def _clean(path: Path) -> None:
 
     model = onnx.load(path)
     used = {node.domain for node in model.graph.node} | {""}
-    versions = [one for one in model.opset_import if one.domain in used]
-    del model.opset_import[:], model.graph.value_info[:], model.metadata_props[:], model.graph.metadata_props[:]
-    model.opset_import.extend(versions)
+    for unused in [one for one in model.opset_import if one.domain not in used]:
+        model.opset_import.remove(unused)
+    del model.graph.value_info[:], model.metadata_props[:], model.graph.metadata_props[:]
     for node in model.graph.node:
         del node.metadata_props[:]
         node.ClearField("doc_string")
