@@ -19,13 +19,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from statistics import fmean, median
 
 from benchmarks.common import Figure, make_parser, report
-from benchmarks.record_curves import EPOCHS, recorded
+from benchmarks.record_curves import CURVES, EPOCHS, SPACE
 from benchmarks.tpe import Tpe
 from orchestrator.searchers import Searcher, make_searcher
 from orchestrator.sections import LimitConfig
+from orchestrator.simulation.curve_files import load_curves
 from orchestrator.simulation.curves import Curves
 from orchestrator.simulation.simulator import Simulation, rungs, simulate
-from search_spaces import Space
+from search_spaces import Space, load_space
 
 OURS = "bayes"
 REGRET = 0.05
@@ -79,7 +80,7 @@ def figures(seconds: Mapping[str, Sequence[float]], horizon: float) -> Iterator[
 
 
 def main(options: Namespace) -> int:
-    curves = recorded(options.space)
+    curves = load_curves(options.curves, space=load_space(SPACE), metric="val_loss")
     compared = rungs(Simulation(workers=WORKERS, trials=None, epochs=EPOCHS))
     horizon = HORIZON_EPOCHS * options.epoch_seconds if options.epoch_seconds else HORIZON
     seconds = {}
@@ -95,9 +96,7 @@ def _options() -> Namespace:
     parser.add_argument("--seeds", type=int, default=20, help="searches of each method (default %(default)s)")
     parser.add_argument("--short", action="store_true", help="5 searches of each method")
     parser.add_argument("--epoch-seconds", type=float, help="of every epoch (default: as recorded)")
-    parser.add_argument(
-        "--space", choices=("digits-grid", "digits"), default="digits-grid", help="in curves/ (default %(default)s)"
-    )
+    parser.add_argument("--curves", default=CURVES, metavar="FILE", help="default %(default)s")
     return parser.parse_args()
 
 

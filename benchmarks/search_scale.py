@@ -16,11 +16,12 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.common import Figure, make_parser, report
-from benchmarks.record_curves import EPOCHS, recorded
+from benchmarks.record_curves import CURVES, EPOCHS, SPACE
 from orchestrator.searchers import SEARCHERS, Observation, Searcher, make_searcher
+from orchestrator.simulation.curve_files import load_curves
 from orchestrator.simulation.outcome import Outcome
 from orchestrator.simulation.simulator import Simulation, rungs, simulate
-from search_spaces import Config
+from search_spaces import Config, load_space
 
 _SHORT = 2000
 _TELL_EVERY = 500
@@ -70,7 +71,7 @@ def figures(outcome: Outcome, watched: Watched, real_seconds: float) -> Iterator
 
 
 def main(options: Namespace) -> int:
-    curves = recorded("digits")
+    curves = load_curves(options.curves, space=load_space(SPACE), metric="val_loss")
     simulation = Simulation(
         workers=options.workers,
         trials=min(options.trials, _SHORT) if options.short else options.trials,
@@ -91,6 +92,7 @@ def _options() -> Namespace:
     parser.add_argument("--epoch-seconds", type=float, default=60, help="simulated (default %(default)s)")
     parser.add_argument("--search", choices=SEARCHERS, default="bayes", help="(default %(default)s)")
     parser.add_argument("--short", action="store_true", help=f"{_SHORT} trials at most")
+    parser.add_argument("--curves", default=CURVES, metavar="FILE", help="(default %(default)s)")
     return parser.parse_args()
 
 

@@ -10,35 +10,29 @@ import pytest
 
 from benchmarks import record_curves, search_fidelity, search_scale
 from orchestrator.searchers import Observation
-from search_spaces import Choice, Grid, LogInt, Space, Uniform
+from orchestrator.simulation.curve_files import load_curves
+from search_spaces import Choice, Grid, LogInt, Space, Uniform, load_space
 
 SPACE = Space({"x": Uniform(0.0, 1.0), "width": LogInt(8, 64), "size": Grid((16, 32)), "kind": Choice(("a", "b"))})
 
 
-@pytest.mark.parametrize(("name", "parameters"), [("digits", 6), ("digits-grid", 5)])
-def test_the_recorded_curves_are_of_the_space_and_differ_enough(name, parameters):
-    curves, file = record_curves.recorded(name), record_curves.FOLDER / f"{name}.parquet"
-    assert len(curves) == pd.read_parquet(file)["trial"].nunique() >= 300
-    assert (curves.epochs, len(curves.space)) == (27, parameters)
-    assert file.stat().st_size < 300_000
+def test_the_recorded_curves_are_of_the_space_and_differ_enough():
+    curves = load_curves(record_curves.CURVES, space=load_space(record_curves.SPACE), metric="val_loss")
+    table = pd.read_parquet(record_curves.CURVES)
+    assert len(curves) == table["trial"].nunique() >= 300
+    assert (curves.epochs, len(curves.space)) == (27, 6)
+    assert record_curves.CURVES.stat().st_size < 300_000
     good = [min(curve.losses) <= curves.best + 0.05 * curves.scale for curve in curves.curves if curve.losses]
     assert 0 < np.mean(good) < 0.03
-
-
-def test_a_grid_is_recorded_whole():
-    curves = record_curves.recorded("digits-grid")
-    assert [curve.config for curve in curves.curves] == list(curves.space.grid())
-    assert all(curves.nearest(config).config == config for config in curves.space.grid())
 
 
 def test_recording_goes_on_where_it_ended(tmp_path, monkeypatch):
     monkeypatch.setattr(record_curves, "SHARED", {**record_curves.SHARED, "epochs": 2})
     monkeypatch.setattr(record_curves, "_SAVE_EVERY", 1)
     for name, counts in (("parts", (1, 2)), ("whole", (2,))):
-        (tmp_path / name).mkdir()
         for count in counts:
-            record_curves.main(Namespace(space="digits", count=count, folder=tmp_path / name))
-    parts, whole = (pd.read_parquet(tmp_path / name / "digits.parquet") for name in ("parts", "whole"))
+            record_curves.main(Namespace(count=count, out=tmp_path / f"{name}.parquet"))
+    parts, whole = (pd.read_parquet(tmp_path / f"{name}.parquet") for name in ("parts", "whole"))
     assert parts["trial"].tolist() == [0, 0, 1, 1]
     pd.testing.assert_frame_equal(parts.drop(columns="seconds"), whole.drop(columns="seconds"))
 
@@ -70,7 +64,7 @@ def test_the_ratio_is_to_the_best_of_the_peers():
 def test_scale_is_measured_end_to_end(tmp_path):
     sizes = {"workers": 20, "trials": 60, "epoch_seconds": 60.0, "short": False}
     file = tmp_path / "figures.json"
-    search_scale.main(Namespace(search="random", json=file, **sizes))
+    search_scale.main(Namespace(search="random", curves=record_curves.CURVES, json=file, **sizes))
     values = {row["name"]: row["value"] for row in json.loads(file.read_text())["figures"]}
     assert values["trials"] == 60
     assert 0 < values["idle share of workers, waiting for proposals"] < 0.05

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +11,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from trainables import DataConfig, Dataset, Split, load_data, mlp, resnet
+from trainables import Column, DataConfig, Dataset, ModelConfig, Split, build_model, load_data
 from trainables.compress import CompressedModel, Origin, deliver, open_artefact, score, torch_outputs
-from trainables.data.dataset import Column
-from trainables.models import Normalize
+from trainables.models.layers import Normalize
 
 DIGITS = load_data(DataConfig())
 
@@ -25,7 +23,7 @@ class Own(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.normalize = Normalize(DIGITS.mean, DIGITS.std)
+        self.normalize = Normalize(DIGITS.mean, DIGITS.std, DIGITS.input_shape)
         self.stem = nn.Conv2d(1, 16, 3, padding=1)
         self.grouped = nn.Sequential(nn.Conv2d(16, 16, 3, padding=1, groups=4, bias=False), nn.BatchNorm2d(16))
         self.depthwise = nn.Conv2d(16, 16, 3, stride=2, padding=1, groups=16)
@@ -45,7 +43,8 @@ def values() -> Dataset:
     targets = 50 + 10 * (features[:, :1] * 2 + features[:, 1:2].abs())
     parts = [Split(features[cut], targets[cut]) for cut in (slice(400), slice(400, 500), slice(500, 600))]
     columns = tuple(Column(name, "numeric", fill=0.0) for name in "abc")
-    return Dataset(*parts, (), features[:400].mean(0), features[:400].std(0), columns)
+    known, told = parts[0].inputs, parts[0].targets
+    return Dataset(*parts, (), known.mean(0), known.std(0), columns, told.mean(0), told.std(0))
 
 
 def trained(model: nn.Module, data: Dataset, steps: int = 60) -> nn.Module:
@@ -55,8 +54,11 @@ def trained(model: nn.Module, data: Dataset, steps: int = 60) -> nn.Module:
     for step in range(steps):
         batch = data.train[(torch.arange(256) + 256 * step) % len(data.train)]
         outputs = model.train()(batch.inputs)
-        loss = nn.functional.mse_loss(outputs, batch.targets) if regression else None
-        loss = nn.functional.cross_entropy(outputs, batch.targets) if loss is None else loss
+        if regression:
+            unit = data.target_std
+            loss = nn.functional.mse_loss(outputs / unit, batch.targets / unit)
+        else:
+            loss = nn.functional.cross_entropy(outputs, batch.targets)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -64,26 +66,13 @@ def trained(model: nn.Module, data: Dataset, steps: int = 60) -> nn.Module:
 
 
 def build(kind: str) -> tuple[nn.Module, Dataset]:
+    """A shipped model for digits, the user's own, or a perceptron for the table."""
     torch.manual_seed(0)
-    normalize = Normalize(DIGITS.mean, DIGITS.std)
     if kind == "values":
         data = values()
-        hidden = nn.Linear(64, 64)
-        layers = nn.Sequential(nn.Linear(3, 64), nn.ReLU(), hidden, nn.ReLU(), nn.Linear(64, 1), Units())
-        return trained(layers, data, steps=300), data
-    makers: dict[str, Callable[[], nn.Module]] = {
-        "mlp": lambda: nn.Sequential(normalize, mlp(DIGITS.input_shape, 10, width=32)),
-        "resnet": lambda: nn.Sequential(normalize, resnet(DIGITS.input_shape, 10, width=8)),
-        "own": Own,
-    }
-    return trained(makers[kind](), DIGITS), DIGITS
-
-
-class Units(nn.Module):
-    """From standard deviations to what was measured."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x * 20 + 60
+        return trained(build_model(ModelConfig(name="mlp"), data), data, steps=150), data
+    model = Own() if kind == "own" else build_model(ModelConfig.model_validate({"name": kind, "width": 16}), DIGITS)
+    return trained(model, DIGITS), DIGITS
 
 
 class Delivered:
@@ -96,7 +85,7 @@ class Delivered:
         self.rows: list[Any] = deliver(row, self.model, self.data, folder, Origin({"lineage": {}}), int8=True)
 
 
-@pytest.fixture(scope="module", params=["mlp", "resnet", "own", "values"])
+@pytest.fixture(scope="module", params=["mlp", "cnn", "resnet", "mobile", "own", "values"])
 def delivered(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Delivered:
     return Delivered(request.param, tmp_path_factory.mktemp(request.param) / "model")
 

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from trainables.compress.plan import CompressPlan
-from trainables.config import OptimizerConfig, ScheduleConfig, StoppingConfig, TrainConfig
+from trainables.config import OptimizerConfig, ParallelConfig, ScheduleConfig, StoppingConfig, TrainConfig
 from trainables.data import Dataset, as_floats
 from trainables.trainer import EpochMetrics, Trainer
 
@@ -72,6 +72,7 @@ def distil(
             "optimizer": OptimizerConfig(lr=plan.lr, weight_decay=train.optimizer.weight_decay),
             "schedule": ScheduleConfig(),
             "stopping": StoppingConfig(),
+            "parallel": ParallelConfig(),
         }
     )
     objective = Distillation(teacher, plan.temperature, plan.distil_weight)

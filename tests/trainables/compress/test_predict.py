@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from trainables import DataError, Dataset, Split
+from trainables import Column, DataError, Dataset, Split
 from trainables.compress import (
     Artefact,
     ArtefactError,
@@ -25,7 +25,6 @@ from trainables.compress import (
     write_card,
 )
 from trainables.compress.card import interface
-from trainables.data.dataset import Column
 
 COLOURS = ("red", "green", "blue")
 

@@ -84,7 +84,7 @@ def test_outputs_do_not_depend_on_how_images_are_batched(artefact: Path) -> None
 
 
 def test_accuracy_is_that_of_the_model(model: nn.Module, artefact: Path) -> None:
-    assert artefact_score(artefact, DATA.test) == pytest.approx(evaluate(model, DATA.test)[1], abs=1e-9)
+    assert artefact_score(artefact, DATA.test) == pytest.approx(evaluate(model, DATA.test).accuracy, abs=1e-9)
     right = Split(DATA.test.inputs, artefact_outputs(artefact, DATA.test.inputs).argmax(1))
     assert artefact_score(artefact, right) == 1
 
