@@ -34,10 +34,10 @@ def trained(folder, trial):
 
 
 def test_reports_are_epochs_for_asha_and_a_stopped_loop_ends_cleanly(climbing, tmp_path):
-    result = run(climbing(3.0, 1.0, 2.0), quiet=True)
+    result = run(climbing(3.0, 1.0, 1.5), quiet=True)
     trials = result.trials().set_index("trial")
     assert dict(trials["status"]) == {"0001": "completed", "0002": "stopped", "0003": "stopped"}
-    assert list(trials["height"]) == [12.0, 1.0, 2.0]
+    assert list(trials["height"]) == [12.0, 1.0, 1.5]
     assert list(trials["epochs"]) == [4, 1, 1]
     assert [trained(tmp_path, trial) for trial in trials.index] == [[1, 2, 3, 4], [1], [1]]
     assert all((tmp_path / f"{trial}-ended").exists() for trial in trials.index)

@@ -281,6 +281,14 @@ def test_a_users_model_has_the_usual_layout_unless_asked(digits: Dataset, asked:
     assert model[1].weight.is_contiguous(memory_format=torch.channels_last) is expected
 
 
+@pytest.mark.parametrize(("width", "expected"), [(4, False), (16, True)])
+def test_narrow_shortcuts_keep_the_usual_layout_on_a_cpu(digits: Dataset, width: int, expected: bool) -> None:
+    """oneDNN writes beyond its memory there: a process would crash, or worse."""
+    trainer = Trainer(TrainConfig.of({"model": {"name": "resnet", "width": width}}), digits)
+    kernel = trainer.model.get_parameter("network.3.body.0.weight")
+    assert kernel.is_contiguous(memory_format=torch.channels_last) is expected
+
+
 @pytest.fixture(scope="module")
 def diabetes() -> Dataset:
     """442 patients, ten features, a measure of the disease a year later (Efron et al. 2004)."""
