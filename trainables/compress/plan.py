@@ -1,4 +1,4 @@
-"""What compression is asked to do, and what it answers."""
+"""What compression is asked to do."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ class CompressPlan(BaseModel):
     """How many of the best trials to compress, to which fractions of their multiply-accumulates, and how.
 
     `epochs` and `lr` are those of the training after pruning; `distil_weight` is the share of the parent's
-    predictions, softened by `temperature`, in its loss. Without `keep_macs` models are exported as they are.
+    predictions, softened by `temperature`, in its loss. Without `keep_macs` models are exported as they are. With
+    `int8` each model has a quantised one beside it.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
@@ -29,6 +30,7 @@ class CompressPlan(BaseModel):
     temperature: float = Field(4.0, gt=0)
     distil_weight: float = Field(0.7, ge=0, le=1)
     importance: Literal["magnitude"] = "magnitude"
+    int8: bool = True
 
     @field_validator("keep_macs")
     @classmethod
@@ -45,29 +47,3 @@ class Parent:
     model: nn.Module
     train: TrainConfig
     trial: str = "model"
-
-
-@dataclass(frozen=True, kw_only=True)
-class CompressedModel:
-    """One row of the table of models. The accuracies and the parity are those of the ONNX file at `path`.
-
-    A model that fails its checks is "rejected" and says why in `reason`. What was not reached is None: a model
-    that could not be made at all has no file and no accuracies. Accuracies are fractions; bytes are the file's.
-    """
-
-    id: str
-    parent: str
-    kind: Literal["dense", "pruned"]
-    keep_macs: float
-    """The fraction of the parent's operations that was asked for; `macs` is what is left."""
-    status: Literal["ok", "rejected"]
-    reason: str = ""
-    macs: int | None = None
-    parameters: int | None = None
-    bytes: int | None = None
-    val_accuracy: float | None = None
-    test_accuracy: float | None = None
-    parity_max_abs_error: float | None = None
-    parity_agreement: float | None = None
-    path: str | None = None
-    seconds: float = 0.0
