@@ -10,10 +10,12 @@ from typing import Any
 
 from torch import nn
 
-from trainables.compress.distil import distil, recalibrate
+from trainables.compress.cost import cost
+from trainables.compress.distil import DistilError
 from trainables.compress.export import INPUT, OUTPUT, ExportError, export_onnx, save_weights, write_card
 from trainables.compress.plan import CompressedModel, CompressPlan, Parent
-from trainables.compress.prune import PruneError, cost, prune
+from trainables.compress.prune import PruneError
+from trainables.compress.student import StudentTrainer
 from trainables.compress.verify import onnx_accuracy, parity
 from trainables.config import TrainConfig
 from trainables.data import Dataset
@@ -36,10 +38,10 @@ def compress(
     train: TrainConfig,
     trial: str = "model",
 ) -> list[CompressedModel]:
-    """The model as it is and one smaller model for each of `plan.keep_macs`, each in `folder`/<id>/."""
+    """The model as it is and one smaller model for each of `plan.shares`, each in `folder`/<id>/."""
     parent = Parent(model, train, trial)
     dense = export_dense(parent, data, folder)
-    return [dense, *(compress_one(parent, data, keep, plan, folder) for keep in plan.keep_macs)]
+    return [dense, *(compress_one(parent, data, keep, plan, folder) for keep in plan.shares)]
 
 
 def export_dense(parent: Parent, data: Dataset, folder: Path) -> CompressedModel:
@@ -64,18 +66,18 @@ def compress_one(parent: Parent, data: Dataset, keep_macs: float, plan: Compress
         keep_macs=keep_macs,
         status="ok",
     )
+    config = plan.student.model_copy(update={"keep_macs": keep_macs})
+    student = StudentTrainer(parent, data, config)
     try:
-        model = prune(parent.model, data.input_shape, keep_macs, plan.importance)
-        recalibrate(model, data.train.inputs)
-        epochs = distil(model, parent.model, data, plan, parent.train)
-    except (PruneError, Diverged) as error:
+        epochs = list(student.epochs())
+    except (PruneError, DistilError, Diverged) as error:
         return replace(row, status="rejected", reason=str(error), seconds=time.perf_counter() - start)
     steps: list[dict[str, Any]] = [
-        {"step": "prune", "keep_macs": keep_macs},
+        {"step": "prune", "keep_macs": keep_macs, "widths": student.widths},
         {"step": "distil", "epochs": [asdict(epoch) for epoch in epochs]},
     ]
     card = _card(parent, data, steps) | {"plan": plan.model_dump(mode="json")}
-    return _deliver(row, model, data, folder / row.id, card, start)
+    return _deliver(row, student.model, data, folder / row.id, card, start)
 
 
 def _deliver(
