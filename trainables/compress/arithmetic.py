@@ -28,8 +28,8 @@ class Arithmetic:
     def __call__(self, removed: Iterable[Unit]) -> float:
         gone: dict[tuple[str, bool], float] = defaultdict(float)
         for unit in removed:
-            for name, outputs, fraction in unit.footprint:
-                gone[name, outputs] += fraction * len(unit.channels)
+            for name, by_outputs, fraction in unit.footprint:
+                gone[name, by_outputs] += fraction * len(unit.channels)
         saved = 0.0
         for name in {name for name, _ in gone}:
             outputs, inputs = 1 - gone[name, True], 1 - gone[name, False]

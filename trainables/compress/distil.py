@@ -45,7 +45,7 @@ class Distillation:
     """The Objective of a student: `weight` of the loss is what `teacher` says of the same (augmented) inputs, the rest
     is `task`, the loss without a teacher. With weight 0 the teacher is not asked.
 
-    teacher: frozen. guided: the student with its adapters, for the loss "hints".
+    teacher: frozen, where the inputs are. guided: the student with its adapters, for the loss "hints".
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class Distillation:
         if outputs.shape[1] == 1 and self._loss in OF_CLASSES:
             raise DistilError(f"loss: {self._loss} compares classes; where a value is predicted, use kl or hints")
         with torch.no_grad():
-            answers = self._teacher.to(inputs.device)(inputs).float()
+            answers = self._teacher(inputs).float()
         taught = self._soft(outputs.float(), answers, targets, self._temperature)
         if self._guided is not None:
             taught = taught + self._guided.distance()

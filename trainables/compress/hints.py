@@ -10,6 +10,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
 
 from trainables.compress.probe import evaluation, example
 
@@ -28,7 +29,7 @@ class Guided(nn.Module):
 
     Compared are, for each size of feature map that both networks have, the last ones of that size; in networks without
     maps, the last hidden features. The adapters, a 1x1 convolution or a linear layer each, are dropped afterwards.
-    Raises HintError if there is nothing to compare.
+    teacher: a copy of its own, which it listens to from now on. Raises HintError if there is nothing to compare.
     """
 
     def __init__(self, student: nn.Module, teacher: nn.Module, input_shape: Sequence[int]) -> None:
@@ -41,11 +42,18 @@ class Guided(nn.Module):
             )
         self.student = student
         self.adapters = nn.ModuleList(_adapter(ours[size][1], theirs[size][1], size) for size in sizes)
-        self._ours = _Tap(student, [ours[size][0] for size in sizes])
-        self._theirs = _Tap(teacher, [theirs[size][0] for size in sizes])
+        self._ours = _Tap([ours[size][0] for size in sizes])
+        self._theirs = _Tap([theirs[size][0] for size in sizes])
+        self._theirs.attach(teacher)
 
     def forward(self, inputs: Tensor) -> Tensor:
-        outputs: Tensor = self.student(inputs)
+        """The student's outputs. It holds no hooks afterwards: whoever exports or copies it gets the bare network."""
+        hooks = self._ours.attach(self.student) if self.training else []
+        try:
+            outputs: Tensor = self.student(inputs)
+        finally:
+            for hook in hooks:
+                hook.remove()
         return outputs
 
     def distance(self) -> Tensor:
@@ -61,11 +69,13 @@ class Guided(nn.Module):
 class _Tap:
     """Holds what some modules of a network put out last."""
 
-    def __init__(self, model: nn.Module, names: Sequence[str]) -> None:
-        self._found: dict[str, Tensor] = {}
+    def __init__(self, names: Sequence[str]) -> None:
         self._names = names
-        for name in names:
-            model.get_submodule(name).register_forward_hook(partial(self._hold, name))
+        self._found: dict[str, Tensor] = {}
+
+    def attach(self, model: nn.Module) -> list[RemovableHandle]:
+        """Listens to the modules from now on."""
+        return [model.get_submodule(name).register_forward_hook(partial(self._hold, name)) for name in self._names]
 
     def _hold(self, name: str, module: nn.Module, inputs: Any, output: Tensor) -> None:
         self._found[name] = output

@@ -78,7 +78,7 @@ def _to_saliency(model: nn.Module, examples: Split) -> None:
         for part in rows.split(_BATCH):
             batch = examples[part].to(device)
             model.zero_grad(set_to_none=True)
-            true_loss(model(as_floats(batch.inputs)), batch.targets).backward()  # type: ignore[no-untyped-call]
+            true_loss(model(as_floats(batch.inputs)), batch.targets).backward()
             for parameter in model.parameters():
                 if parameter.grad is not None:
                     saliency[parameter] += (parameter.detach() * parameter.grad).square()

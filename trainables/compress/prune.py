@@ -77,7 +77,7 @@ def prune(
     The blocks are as wide as possible, see WIDTHS, while `keep` is met to within TOLERANCE. `examples`, for Taylor
     importance, are of the training part. Whatever the target, there are fewer operations afterwards.
 
-    Raises PruneError if nothing can be pruned or the target is out of reach.
+    Raises PruneError if the network cannot be traced, nothing can be pruned or the target is out of reach.
     """
     if not 0 < keep < 1:
         raise PruneError(f"`0 < keep < 1` must hold, but got keep={keep}")
@@ -177,7 +177,10 @@ def _given_back(removed: tuple[Unit, ...], keep: float, left: Left) -> tuple[Uni
 def _units(model: nn.Module, input_shape: Sequence[int], how: Pruning, examples: Split | None) -> list[list[Unit]]:
     """The units of each group of layers that can be pruned at all, least important first."""
     traced = copy.deepcopy(model)
-    graph = Graph(traced, input_shape)
+    try:
+        graph = Graph(traced, input_shape)
+    except Exception as error:  # whatever the network's own code or the graph's trips over
+        raise PruneError(f"the network cannot be traced: {type(error).__name__}: {error}") from error
     found = list(graph.groups(kept_layers(model, how.keep)))
     try:
         score = scorer(how.importance, traced, examples)

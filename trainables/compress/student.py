@@ -138,25 +138,26 @@ class StudentTrainer:
 
     def _pruned(self, keep: float) -> nn.Module:
         """The model cut to a fraction of the parent's cost, the same in every rank."""
-        found: nn.Module | PruneError = self._model
-        if not self.group.rank:
-            try:
-                found = prune(
-                    self._model, self.data.input_shape, keep, Pruning.of(self.config), self.data.train, self._whole
-                )
-                recalibrate(found, self.data.train.inputs)
-            except PruneError as error:
-                found = error
-        failed = isinstance(found, PruneError)
-        decided = broadcast(found if failed else widths_of(found, self._whole), self.group)
+        made = None if self.group.rank else self._cut(keep)
+        decided = broadcast(widths_of(made, self._whole) if isinstance(made, nn.Module) else made, self.group)
         if isinstance(decided, PruneError):
             raise decided
-        return narrowed(self._whole, decided) if self.group.rank else found
+        return made if isinstance(made, nn.Module) else narrowed(self._whole, decided)
+
+    def _cut(self, keep: float) -> nn.Module | PruneError:
+        """The model cut and ready to train. An error is returned, for all ranks to raise it: else they would wait."""
+        how, examples = Pruning.of(self.config), self.data.train
+        try:
+            cut = prune(self._model, self.data.input_shape, keep, how, examples, self._whole)
+        except PruneError as error:
+            return error
+        recalibrate(cut, examples.inputs)
+        return cut
 
     def _enter(self, number: int, model: nn.Module) -> Trainer:
         """Starts the training of a round with that model."""
         config, train = self.config, self._train_config(number)
-        teacher = frozen(self._teacher)
+        teacher = frozen(self._teacher).to(self.group.device)
         self._round, self._model = number, model
         torch.manual_seed(train.seed)
         guided = self._guided(model, teacher) if config.loss == "hints" else None

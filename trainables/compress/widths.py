@@ -77,17 +77,18 @@ def _tensors(module: nn.Module) -> dict[str, Tensor]:
 
 
 def _change(module: nn.Module, where: str, attribute: str, value: Any) -> None:
-    known = _sizes(module)
-    if type(known.get(attribute)) is not type(value):
+    known, tensor = _sizes(module).get(attribute), _tensors(module).get(attribute)
+    if known is None or isinstance(known, int) is not isinstance(value, int):
         raise WidthError(f"layer {where!r} has no such width as {attribute} = {value!r:.40}")
-    tensor = _tensors(module).get(attribute)
-    if tensor is None:
+    if tensor is not None:
+        setattr(module, attribute, _empty(tensor, value, f"{attribute} of layer {where!r}"))
+    else:
         setattr(module, attribute, tuple(value) if isinstance(value, list) else value)
-        return
-    if len(value) != tensor.ndim or any(not 0 < new <= old for new, old in zip(value, tensor.shape, strict=True)):
-        raise WidthError(
-            f"{attribute} of layer {where!r} has the shape {list(tensor.shape)}, and {value} is no part of it"
-        )
-    empty = torch.zeros(value, dtype=tensor.dtype, device=tensor.device)
-    parameter = isinstance(tensor, nn.Parameter)
-    setattr(module, attribute, nn.Parameter(empty, tensor.requires_grad) if parameter else empty)
+
+
+def _empty(tensor: Tensor, shape: list[int], name: str) -> Tensor:
+    """A tensor of that shape in place of a larger one."""
+    if len(shape) != tensor.ndim or any(not 0 < new <= old for new, old in zip(shape, tensor.shape, strict=True)):
+        raise WidthError(f"{name} has the shape {list(tensor.shape)}, and {shape} is no part of it")
+    empty = torch.zeros(shape, dtype=tensor.dtype, device=tensor.device)
+    return nn.Parameter(empty, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else empty

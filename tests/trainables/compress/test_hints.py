@@ -67,3 +67,10 @@ def test_student_and_adapters_learn_from_it_and_the_teacher_does_not() -> None:
     assert distances[-1] < 0.7 * distances[0]
     assert all(parameter.grad is None for parameter in teacher.parameters())
     assert not [name for name in student.state_dict() if "adapter" in name]
+
+
+def test_the_student_is_the_bare_network_again_after_each_call() -> None:
+    student = network("resnet")
+    guided = Guided(student, frozen(network("resnet")), SHAPE)
+    guided(IMAGES)
+    assert not any(module._forward_hooks for module in student.modules())

@@ -248,6 +248,19 @@ def test_latency_of_what_cannot_be_exported() -> None:
         prune(Branching(), SHAPE, 0.5, Pruning(target="latency"))
 
 
+class Single(nn.Sequential):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if len(x) > 1:
+            raise ValueError("one at a time")
+        out: torch.Tensor = super().forward(x)
+        return out
+
+
+def test_a_network_that_cannot_be_traced() -> None:
+    with pytest.raises(PruneError, match="the network cannot be traced: ValueError: one at a time"):
+        prune(Single(nn.Flatten(), nn.Linear(64, 32), nn.Linear(32, 10)), SHAPE, 0.5)
+
+
 def test_a_network_without_inner_layers_cannot_be_pruned() -> None:
     with pytest.raises(PruneError, match="nothing can be pruned"):
         prune(nn.Sequential(nn.Flatten(), nn.Linear(64, 10)), SHAPE, 0.5)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import copy
+import importlib
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+import torch.multiprocessing as mp
 from torch import nn
 
 from trainables import (
@@ -72,7 +75,7 @@ def test_interrupted_is_uninterrupted(way: str, stop: int, parent: Parent, tmp_p
     whole = StudentTrainer(parent, DATA, config)
     expected = list(whole.epochs())
     first = StudentTrainer(parent, DATA, config)
-    found = [metrics for metrics, _ in zip(first.epochs(), range(stop), strict=False)]
+    found = list(islice(first.epochs(), stop))
     save_checkpoint(tmp_path / "last.pt", first.state_dict())
     second = StudentTrainer(parent, DATA, config)
     second.load_state_dict(load_checkpoint(tmp_path / "last.pt"))
@@ -178,6 +181,18 @@ def test_divergence_tells_the_epoch_of_the_student(parent: Parent) -> None:
         value.fill_(torch.nan if value.is_floating_point() else 0)
     with pytest.raises(Diverged, match="epoch 2"):
         next(epochs)
+
+
+@pytest.mark.usefixtures("own_modules")
+def test_all_ranks_cut_what_the_first_one_does(tmp_path: Path) -> None:
+    settings = {"epochs": 2, "steps": 2, "loss": "hints", "sparsity": 0.5}
+    mp.spawn(importlib.import_module("two_students").run, (tmp_path, settings), nprocs=2)
+    first, second = (torch.load(tmp_path / f"rank-{rank}.pt", weights_only=True) for rank in (0, 1))
+    assert "least possible" in first["reason"]
+    assert first["reason"] == second["reason"]
+    assert first["losses"] == second["losses"]
+    assert first["widths"] == second["widths"]
+    assert all(torch.equal(value, second["state"][name]) for name, value in first["state"].items())
 
 
 def test_hints_of_networks_that_have_nothing_in_common(parent: Parent) -> None:
