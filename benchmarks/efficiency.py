@@ -31,7 +31,7 @@ from trainables import DataConfig
 from trainables.data import FASHION_MNIST
 from trainables.data.idx import read_folder
 
-VALIDATION = 1 / 12
+VALIDATION = 1 / 6
 # Ours may try more configurations in the time that the usual way takes; so many more it will not.
 _TRIALS_IN_THE_SAME_TIME = 20
 

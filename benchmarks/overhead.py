@@ -286,13 +286,7 @@ def _tune(case: Case, trainable: Any, **settings: Any) -> Times:
     import ray
     from ray import tune
 
-    ray.init(
-        num_cpus=case.cores,
-        include_dashboard=False,
-        log_to_driver=False,
-        logging_level=logging.ERROR,
-        runtime_env={"env_vars": {"PYTHONPATH": os.environ["PYTHONPATH"], "OMP_NUM_THREADS": "1"}},
-    )
+    ray.init(num_cpus=case.cores, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
     span = _span()
     results = tune.Tuner(
         trainable,

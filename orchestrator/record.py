@@ -97,6 +97,7 @@ class Record:
         self._ended: list[Trial] = []
         self._by_config: dict[Key, list[Trial]] = {}
         self._observations: dict[Key, Observation] = {}
+        self._running: dict[str, Observation] = {}
         self._repeatable: dict[Key, Trial] = {}
         self._listeners: list[Callable[[Event], None]] = []
 
@@ -164,7 +165,7 @@ class Record:
         Those of earlier runs, then the configurations with a trial that is over, in the order of their first ends, then
         those that run and have reported. A further repeat counts once it is over.
         """
-        running = [self._observation(trial) for trial in self._first_repeats() if trial.epochs]
+        running = [self._so_far(trial) for trial in self._first_repeats() if trial.epochs]
         prior = [shown for place in self.prior.values() for shown in place]
         return [*prior, *self._observations.values(), *running]
 
@@ -183,6 +184,12 @@ class Record:
 
     def _first_repeats(self) -> list[Trial]:
         return [trial for trial in self.open.values() if not trial.repeat]
+
+    def _so_far(self, trial: Trial) -> Observation:
+        """The same object until the trial reports again: searchers see by that what is new."""
+        if trial.id not in self._running:
+            self._running[trial.id] = self._observation(trial)
+        return self._running[trial.id]
 
     def _observation(self, trial: Trial) -> Observation:
         curve = tuple(self.sign * float(epoch[self.metric]) for epoch in trial.epochs)
@@ -237,6 +244,7 @@ class Record:
 
     def _on_epoch(self, event: Event) -> None:
         trial = self.trials[event["trial"]]
+        self._running.pop(trial.id, None)
         trial.node, trial.finished, trial.heard = event["node"], event["finished"], event["time"]
         trial.epochs.append({**event["metrics"], **{f"time.{name}": s for name, s in event["timing"].items()}})
         loss = self.sign * float(event["metrics"][self.metric])
@@ -249,6 +257,7 @@ class Record:
 
     def _on_end(self, event: Event) -> None:
         trial = self.open.pop(event["trial"])
+        self._running.pop(trial.id, None)
         trial.status, trial.error, trial.ended = event["status"], event["error"], event["time"]
         if trial.status == "failed":
             trial.loss = math.nan

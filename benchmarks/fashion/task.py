@@ -21,11 +21,11 @@ _PARTS = ("train", "validation", "test")
 
 SPACE = Space(
     {
-        "optimizer.lr": LogUniform(0.003, 0.5),
-        "optimizer.momentum": Uniform(0.5, 0.98),
-        "optimizer.weight_decay": LogUniform(1e-5, 1e-2),
+        "optimizer.lr": LogUniform(1e-4, 1.0),
+        "optimizer.momentum": Uniform(0.0, 0.99),
+        "optimizer.weight_decay": LogUniform(1e-6, 1e-1),
         "batch_size": Choice((64, 128, 256)),
-        "model.width": Choice((8, 12, 16)),
+        "model.width": Choice((4, 8, 16)),
     }
 )
 

@@ -100,7 +100,7 @@ class BayesSearcher:
 
     def _places(self, waiting: Mapping[Key, Config]) -> Array:
         """The points (p, d) of the pending configurations that are in the space."""
-        places = [self._history.place(config) for config in waiting.values()]
+        places = [self._history.place(name, config) for name, config in waiting.items()]
         return np.array([place for place in places if place is not None]).reshape(-1, len(self._space))
 
     def _model(self, settled: int) -> Hyperparameters:

@@ -7,7 +7,7 @@ from operator import is_
 
 import numpy as np
 
-from orchestrator.searchers.base import Key, Observation, key
+from orchestrator.searchers.base import Key, Observation
 from orchestrator.searchers.cube import Array, Cube, Mask
 from orchestrator.searchers.fidelity import losses_at
 from search_spaces import Config, SpaceError
@@ -44,9 +44,15 @@ class History:
             self._tried[name] -= 1
             if not self._tried[name]:
                 del self._tried[name]
-        del self._done[self.unchanged :], self._keys[self.unchanged :]
+        changing = slice(self.unchanged, len(self))
+        old = self._done  # kept until the end, so that no id is another's
+        known = {id(seen): row for row, seen in enumerate(old[changing])}
+        rows = [columns[changing].copy() for columns in (self._points, self._losses, self._others)]
+        self._done = old[: self.unchanged]
+        del self._keys[self.unchanged :]
         for seen in done[self.unchanged :]:
-            self._add(seen)
+            row = known.get(id(seen))
+            self._add(seen, self._encoded(seen) if row is None else [columns[row] for columns in rows])
 
     def tried(self, config: Key) -> bool:
         """Whether this search has tried the configuration."""
@@ -63,9 +69,8 @@ class History:
             count -= 1
         return count
 
-    def place(self, config: Config) -> Array | None:
-        """The point (d,) of a configuration, or None where it is outside the space."""
-        name = key(config)
+    def place(self, name: Key, config: Config) -> Array | None:
+        """The point (d,) of a configuration of that key, or None where it is outside the space."""
         if name not in self._places:
             try:
                 self._places[name] = self._cube.space.to_unit(config)
@@ -112,21 +117,25 @@ class History:
         """The configurations from row `start` on that are of this search."""
         return [n for n, seen in zip(self._keys[start:], self._done[start:], strict=True) if not seen.prior]
 
-    def _add(self, seen: Observation) -> None:
-        row, name, place = len(self._done), seen.key, self.place(seen.config)
-        if row == len(self._points):
+    def _add(self, seen: Observation, row: Sequence[Array]) -> None:
+        if len(self) == len(self._points):
             self._points, self._losses, self._others = (
                 np.concatenate([rows, np.empty_like(rows)]) for rows in (self._points, self._losses, self._others)
             )
-        self._points[row] = INACTIVE if place is None else place
-        self._losses[row] = losses_at(seen, self._rungs)
+        self._points[len(self)], self._losses[len(self)], self._others[len(self)] = row
+        if not seen.prior:
+            self._tried[seen.key] += 1
+        self._keys.append(seen.key)
+        self._done.append(seen)
+
+    def _encoded(self, seen: Observation) -> list[Array]:
+        """Its row of points, of losses and of others."""
+        place = self.place(seen.key, seen.config)
+        point = np.full(len(self._cube.cells), INACTIVE) if place is None else place
         variance = seen.variance if math.isfinite(seen.variance) else 0.0
         cost = seen.cost / max(seen.budget, 1) if seen.cost > 0 else math.nan
-        self._others[row] = place is not None, seen.failed, variance, cost, not seen.prior
-        if not seen.prior:
-            self._tried[name] += 1
-        self._done.append(seen)
-        self._keys.append(name)
+        others = place is not None, seen.failed, variance, cost, not seen.prior
+        return [point, np.array(losses_at(seen, self._rungs)), np.array(others, np.float64)]
 
 
 def _common(before: Sequence[Observation], now: Sequence[Observation]) -> int:
