@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import copy
 import importlib
-from dataclasses import replace
-from itertools import islice
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from torch import nn
 from trainables import (
     DataConfig,
     Diverged,
+    EpochMetrics,
     TrainConfig,
     Trainer,
     build_model,
@@ -68,27 +68,42 @@ def same(one: nn.Module, other: nn.Module) -> bool:
     return ours.keys() == theirs.keys() and all(torch.equal(value, theirs[name]) for name, value in ours.items())
 
 
+@dataclass(frozen=True)
+class Uninterrupted:
+    """A student that was trained at once, with its checkpoint of each epoch in `folder`."""
+
+    student: StudentTrainer
+    history: list[EpochMetrics]
+    folder: Path
+
+
+@pytest.fixture(scope="module", params=list(WAYS))
+def uninterrupted(
+    request: pytest.FixtureRequest, parent: Parent, tmp_path_factory: pytest.TempPathFactory
+) -> Uninterrupted:
+    folder, history = tmp_path_factory.mktemp("student"), []
+    student = StudentTrainer(parent, DATA, StudentConfig.model_validate({"epochs": 4, **WAYS[request.param]}))
+    for metrics in student.epochs():
+        history.append(metrics)
+        save_checkpoint(folder / f"{metrics.epoch}.pt", student.state_dict())
+    return Uninterrupted(student, history, folder)
+
+
+def timeless(history: list[EpochMetrics]) -> list[EpochMetrics]:
+    return [replace(metrics, seconds=0, images_per_second=0) for metrics in history]
+
+
 @pytest.mark.parametrize("stop", [1, 2, 4])
-@pytest.mark.parametrize("way", WAYS)
-def test_interrupted_is_uninterrupted(way: str, stop: int, parent: Parent, tmp_path: Path) -> None:
-    config = StudentConfig.model_validate({"epochs": 4, **WAYS[way]})
-    whole = StudentTrainer(parent, DATA, config)
-    expected = list(whole.epochs())
-    first = StudentTrainer(parent, DATA, config)
-    found = list(islice(first.epochs(), stop))
-    save_checkpoint(tmp_path / "last.pt", first.state_dict())
-    second = StudentTrainer(parent, DATA, config)
-    second.load_state_dict(load_checkpoint(tmp_path / "last.pt"))
-    assert (second.epoch, second.finished) == (stop, stop == 4)
-    found += list(second.epochs())
-
-    def timeless(history: list[Any]) -> list[Any]:
-        return [replace(metrics, seconds=0, images_per_second=0) for metrics in history]
-
-    assert timeless(found) == timeless(expected)
-    assert [metrics.epoch for metrics in found] == [1, 2, 3, 4]
-    assert same(second.model, whole.model)
-    assert second.widths == whole.widths
+def test_interrupted_is_uninterrupted(stop: int, uninterrupted: Uninterrupted, parent: Parent) -> None:
+    whole = uninterrupted.student
+    student = StudentTrainer(parent, DATA, whole.config)
+    student.load_state_dict(load_checkpoint(uninterrupted.folder / f"{stop}.pt"))
+    assert (student.epoch, student.finished) == (stop, stop == 4)
+    rest = list(student.epochs())
+    assert timeless(rest) == timeless(uninterrupted.history[stop:])
+    assert [metrics.epoch for metrics in uninterrupted.history] == [1, 2, 3, 4]
+    assert same(student.model, whole.model)
+    assert student.widths == whole.widths
 
 
 def test_recalibration_and_distillation_each_bring_accuracy_back(parent: Parent) -> None:
