@@ -13,7 +13,8 @@ from orchestrator.errors import unfinished
 from orchestrator.remote_errors import cause, describe
 from orchestrator.sweep import WorkerConfig
 from orchestrator.worker_group import WorkerGroup, make_group
-from trainables import Diverged, ModelError
+from trainables import Diverged, SettingError
+from trainables.loop import LoopError
 
 REPORT_EVERY_S = 0.2
 """Short epochs are told together, so that a driver hears of a trial a few times a second at the most."""
@@ -24,12 +25,12 @@ class TorchTrial(tune.Trainable):
 
     A step never goes past an epoch after which the trial may be stopped.
 
-    Its config is a job: {"trial": id, "start": the arguments of `Worker.begin`, "workers": a WorkerConfig,
-    "hang_after": seconds}. Checkpoints are the workers' own, so Tune's are not used.
+    Its config is a job: {"trial": id, "start": a `worker_group.Start`, "workers": a WorkerConfig, "hang_after":
+    seconds}. Checkpoints are the workers' own, so Tune's are not used.
 
-    A trial that diverges, or whose model cannot be built, is a report with an `error`, and the process lives on for the
-    next. After any other error nobody knows what state a process is in: it ends, and so does one that has nothing to
-    report for too long, even if it is stuck in native code.
+    A trial that diverges, whose model cannot be built or whose own loop reports what it must not, is a report with an
+    `error`, and the process lives on for the next. After any other error nobody knows what state a process is in: it
+    ends, and so does one that has nothing to report for too long, even if it is stuck in native code.
     """
 
     def setup(self, config: dict[str, Any]) -> None:
@@ -79,7 +80,7 @@ class TorchTrial(tune.Trainable):
         origin = cause(error)
         if reason := unfinished(origin):
             return {"unfinished": reason}
-        if not isinstance(origin, Diverged | ModelError):
+        if not isinstance(origin, Diverged | SettingError | LoopError):
             raise error
         self.cleanup()
         self._group = None
@@ -90,7 +91,7 @@ class TorchTrial(tune.Trainable):
         workers = WorkerConfig(**self._job["workers"])
         if self._group is None or workers != self._workers:
             self.cleanup()
-            self._group, self._workers = make_group(workers), workers
+            self._group, self._workers = make_group(workers, self._job["start"]), workers
         if not self._begun:
             self._group.begin(self._job["start"])
             self._begun = True

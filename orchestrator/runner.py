@@ -13,6 +13,7 @@ from ray import tune
 
 from orchestrator.cluster import connected, slots
 from orchestrator.compression import compress_best
+from orchestrator.data_fit import check_data
 from orchestrator.errors import LockLost, StoreFailed, unfinished
 from orchestrator.journal import Event, SessionJournal
 from orchestrator.lock import RunLock
@@ -28,7 +29,6 @@ from orchestrator.signals import Halt, StopRequest
 from orchestrator.sweep import Sweep, WorkerConfig, changed
 from orchestrator.tables import write_tables
 from orchestrator.warm_start import earlier_observations
-from trainables import load_data
 from trainables.storage import Place, absolute, join
 
 
@@ -127,14 +127,17 @@ def _search(sweep: Sweep, record: Record, folder: Place, asha: Asha, request: St
     """Runs trials until there are no more or the user asks to stop; all of it is in the record."""
 
     def job(trial: Trial) -> dict[str, Any]:
+        start = {
+            "config": sweep.trial_config(trial.config, trial.repeat).model_dump(mode="json"),
+            "folder": str(absolute(join(folder, "checkpoints", trial.id))),
+            "known_epochs": len(trial.epochs),
+            "save_at": asha.rungs(),
+        }
+        if sweep.has_own_loop:
+            start |= {"trial": trial.id, "metric": sweep.metric}
         return {
             "trial": trial.id,
-            "start": {
-                "config": sweep.train_config(trial.config, trial.repeat).model_dump(mode="json"),
-                "folder": str(absolute(join(folder, "checkpoints", trial.id))),
-                "known_epochs": len(trial.epochs),
-                "save_at": asha.rungs(),
-            },
+            "start": start,
             "workers": sweep.workers.model_dump(),
             "hang_after": sweep.faults.hang_after,
         }
@@ -189,4 +192,5 @@ def _bundles(workers: WorkerConfig) -> tune.PlacementGroupFactory:
 def _check(sweep: Sweep) -> None:
     """Raises SweepError or DataError before anything is started."""
     sweep.check()
-    load_data(sweep.train_config(next(sweep.space.corners())).data)
+    if not sweep.has_own_loop:
+        check_data(sweep)

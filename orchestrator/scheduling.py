@@ -90,6 +90,8 @@ class Asha(AsyncHyperBandScheduler):
             self._record.report(name, report)
             self._decide(name, report["metrics"])
         self._end_if_due(name)
+        if report["finished"]:  # what a loop of the user's own says when it has returned, after its last epoch
+            self._record.end(name, "completed")
         return name in self._record.open
 
     def on_trial_complete(self, tune_controller: Any, trial: RayTrial, result: dict[str, Any]) -> None:

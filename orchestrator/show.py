@@ -31,8 +31,9 @@ def show(run: Run, *, count: int = 10) -> None:
     trials, models = trials_table(record), models_table(record)
     best = best_trials(trials, sweep.metric, sweep.mode, count)
     if not best.empty:
-        columns = ["trial", "status", *dict.fromkeys([sweep.metric, "val_accuracy"]), "best_epoch", "epochs", "seconds"]
-        console.print(_table(f"best of {len(trials)} trials by {sweep.metric}", best[columns]))
+        columns = ["trial", "status", sweep.metric, "val_accuracy", "best_epoch", "epochs", "seconds"]
+        shown = [name for name in dict.fromkeys(columns) if name in best]
+        console.print(_table(f"best of {len(trials)} trials by {sweep.metric}", best[shown]))
         if sweep.search.repeats > 1:
             means = configurations(trials, sweep.metric, sweep.mode).head(count)
             console.print(_table(f"mean {sweep.metric} over seeds", means[["trial", "mean", "std", "repeats"]]))

@@ -26,6 +26,7 @@ from search_spaces import Config, Space, SpaceError, load_space, nearest, read_y
 from trainables import ModelError, TrainConfig, check_model, metric_names
 from trainables.compress import CompressPlan
 from trainables.config import Count, Seed, expand_home
+from trainables.loop import RESERVED, LoopConfig, LoopError, find_loop
 from trainables.storage import Place, check_uri, join, local_copy, local_path
 
 __all__ = [
@@ -40,6 +41,7 @@ __all__ = [
     "load_changes",
     "load_sweep",
     "make_sweep",
+    "place_of",
 ]
 
 
@@ -80,10 +82,12 @@ class Sweep(Section):
         storage: folder of runs, or its URI in an object store, as pyarrow.fs knows them; `~` is the home folder,
             environment variables are refused.
         space: a `Space`, a mapping, a shipped space's name or a YAML file.
-        metric: an epoch metric; `mode` says whether `max` or `min` is better.
+        metric: an epoch metric, or with a loop of the user's own any name that this reports; `mode` says whether `max`
+            or `min` is better.
         concurrent: trials at a time; None fills the cluster.
         keep_checkpoints: of so many of the best trials that are over; the rest is removed.
-        train: what all trials share, in the shape of `TrainConfig`; a trial's configuration is laid over it.
+        train: what all trials share, in the shape of `TrainConfig`, or, with the key `loop`, of `LoopConfig`; a trial's
+            configuration is laid over it.
         compress: the post-stage for the best trials; None leaves it out.
     """
 
@@ -116,8 +120,13 @@ class Sweep(Section):
     @cached_property
     def epochs(self) -> int:
         """The most epochs that a trial may train."""
-        shared = self.train_config({}).epochs
+        shared = self.trial_config({}).epochs
         return int(max(config.get("epochs", shared) for config in self.space.corners()))
+
+    @property
+    def has_own_loop(self) -> bool:
+        """Whether a function of the user's own trains."""
+        return "loop" in self.train
 
     @property
     def most_trials(self) -> int | None:
@@ -127,25 +136,37 @@ class Sweep(Section):
         return min((most for most in known if most is not None), default=None)
 
     def check(self) -> None:
-        """Imports the user's constraints and models, and looks at what the space can ask for; `run` and `resume` do it
-        first.
+        """Imports the user's constraints, models and loop, and looks at what the space can ask for; `run` and `resume`
+        do it first.
 
         Apart from what a `Sweep` must always hold to, so that a run can be read without the user's code.
 
         Raises:
-            SweepError: a constraint or model cannot be found, or what the constraints allow breaks a rule, or a model
-                does not take its arguments.
+            SweepError: a constraint, model or loop cannot be found, or what the constraints allow breaks a rule, or a
+                model does not take its arguments.
         """
         try:
             self.space.check()
             self._check_configurations()
         except ValueError as error:
             raise SweepError(f"space.{error}" if isinstance(error, SpaceError) else str(error)) from None
+        if self.has_own_loop:
+            self._check_loop()
+        else:
+            self._check_models()
+
+    def _check_loop(self) -> None:
+        try:
+            find_loop(self.loop_config({}).loop)
+        except LoopError as error:
+            raise SweepError(f"train.loop: {error}") from None
+
+    def _check_models(self) -> None:
         for config in self.space.corners():
             try:
                 check_model(self.train_config(config).model)
             except ModelError as error:
-                where = _place(config, error.key).removesuffix(error.key)
+                where = place_of(config, error.key).removesuffix(error.key)
                 raise SweepError(f"{where}{error}") from None
 
     def train_config(self, config: Config, repeat: int = 0) -> TrainConfig:
@@ -155,10 +176,18 @@ class Sweep(Section):
         with the best value of the sweep's metric. A repeat, counted from 0, has a training seed of its own.
         """
         defaults: dict[str, Any] = {"seed": self.seed + repeat, "data.seed": self.seed}
-        if self.metric in ("val_loss", "val_accuracy"):
+        if self.metric in ("val_loss", "val_accuracy", "val_r2"):
             defaults["stopping.metric"] = self.metric
         unset = {key: value for key, value in defaults.items() if not self._sets(key)}
         return TrainConfig.of(self.train, {**unset, **config})
+
+    def loop_config(self, config: Config, repeat: int = 0) -> LoopConfig:
+        """What a trial gives to the user's own loop; a seed that its author leaves open follows from the sweep."""
+        return LoopConfig.of({"seed": self.seed + repeat, **self.train}, config)
+
+    def trial_config(self, config: Config, repeat: int = 0) -> TrainConfig | LoopConfig:
+        """The complete configuration of a trial, whoever trains it."""
+        return self.loop_config(config, repeat) if self.has_own_loop else self.train_config(config, repeat)
 
     def _sets(self, key: str) -> bool:
         node: Any = self.train
@@ -170,9 +199,7 @@ class Sweep(Section):
 
     @model_validator(mode="after")
     def _check(self) -> Sweep:
-        if self.metric not in metric_names():
-            hint = nearest(self.metric, metric_names())
-            raise ValueError(f"metric: must be one of {', '.join(metric_names())}, but got {self.metric!r};{hint}")
+        self._check_metric()
         if self.search.trials is None and (self.search.name != "grid"):
             raise ValueError("search.trials: must be a number unless search.name is 'grid', but got None")
         self._check_search()
@@ -180,8 +207,27 @@ class Sweep(Section):
             raise ValueError(
                 f"compress.best: may be up to keep_checkpoints, {self.keep_checkpoints}, but got {self.compress.best}"
             )
+        if self.has_own_loop:
+            self._check_fits_loop()
         self._check_space()
         return self
+
+    def _check_metric(self) -> None:
+        if self.has_own_loop:
+            if self.metric in RESERVED:
+                raise ValueError(f"metric: must be no name that a run's tables use, but got {self.metric!r}")
+        elif self.metric not in metric_names():
+            hint = nearest(self.metric, metric_names())
+            raise ValueError(f"metric: must be one of {', '.join(metric_names())}, but got {self.metric!r};{hint}")
+
+    def _check_fits_loop(self) -> None:
+        """What only our own training can do."""
+        if self.compress:
+            rule = "must be null where train.loop trains, since only models that halving builds can be compressed"
+            raise ValueError(f"compress: {rule}, but got {shorten(self.compress.model_dump(exclude_unset=True))}")
+        if self.workers.count > 1:
+            rule = "must be 1 where train.loop trains, which may start processes of its own"
+            raise ValueError(f"workers.count: {rule}, but got {self.workers.count}")
 
     def _check_search(self) -> None:
         search = self.search
@@ -217,15 +263,25 @@ class Sweep(Section):
                 raise ValueError(str(error.within(f"search.start.{number}"))) from None
 
     def _check_training(self) -> None:
-        least = 2 * self.workers.count  # BatchNorm wants two images of each worker
+        shape = LoopConfig if self.has_own_loop else TrainConfig
         for config in ({}, *self.space.corners()):
             try:
-                train = self.train_config(config)
+                train = self.trial_config(config)
             except ValidationError as error:
-                raise ValueError(explain(error, TrainConfig, partial(_place, config))) from None
-            if config and train.batch_size < least:
-                where = _place(config, "batch_size")
-                raise ValueError(f"{where}: must be at least 2 x workers.count, {least}, but got {train.batch_size}")
+                raise ValueError(explain(error, shape, partial(place_of, config))) from None
+            if config and isinstance(train, TrainConfig):
+                self._check_workers(config, train)
+
+    def _check_workers(self, config: Config, train: TrainConfig) -> None:
+        """A trial's workers are replicas of so many stages each, and BatchNorm wants two rows of each replica."""
+        count, stages = self.workers.count, train.parallel.stages
+        if count % stages:
+            where = place_of(config, "parallel.stages")
+            raise ValueError(f"workers.count: must be a multiple of {where}, {stages}, but got {count}")
+        if train.batch_size < 2 * (count // stages):
+            rule = "must be at least 2 x workers.count" + (" / parallel.stages" if stages > 1 else "")
+            where = place_of(config, "batch_size")
+            raise ValueError(f"{where}: {rule}, {2 * (count // stages)}, but got {train.batch_size}")
 
     def _check_asha(self) -> None:
         if not self.asha:
@@ -239,7 +295,7 @@ class Sweep(Section):
             raise ValueError(f"{rule} at reduction_factor {self.asha.reduction_factor:g}, but got {brackets}")
 
 
-def _place(config: Config, key: str) -> str:
+def place_of(config: Config, key: str) -> str:
     """Where a key of the training configuration comes from: the space or what all trials share."""
     varies = any(key == name or key.startswith(f"{name}.") for name in config)
     return f"space.parameters.{key}" if varies else f"train.{key}"
@@ -294,6 +350,7 @@ def load_changes(path: Place) -> dict[str, Any]:
 
 
 _FIXED = ("name", "storage", "seed", "metric", "mode", "train")
+_FREE_OF_TRAIN = ("epochs", "parallel")
 
 
 def changed(sweep: Sweep, changes: Mapping[str, Any]) -> Sweep:
@@ -315,7 +372,7 @@ def changed(sweep: Sweep, changes: Mapping[str, Any]) -> Sweep:
     for key in _FIXED:
         old, new = (getattr(one, key) for one in (sweep, after))
         if key == "train":
-            old, new = ({name: part for name, part in train.items() if name != "epochs"} for train in (old, new))
+            old, new = ({name: train[name] for name in train if name not in _FREE_OF_TRAIN} for train in (old, new))
         if old != new:
             raise SweepError(f"{key}: must stay {shorten(old)} when a run is resumed, but got {shorten(new)}")
     return after

@@ -18,11 +18,8 @@ from trainables import EpochMetrics, metric_names
 from trainables.compress import CompressedModel
 from trainables.storage import Place, join, write_bytes
 
-TRIALS = (
-    "trial",
-    "repeat",
-    "status",
-    *metric_names(),
+BEFORE = ("trial", "repeat", "status")
+AFTER = (
     "best_epoch",
     "epochs",
     "seconds",
@@ -34,6 +31,9 @@ TRIALS = (
     "ended",
     "checkpoint",
 )
+"""The columns of a trial round those of its metrics, which a loop of the user's own names."""
+
+_FIELDS = tuple(field.name for field in fields(EpochMetrics))
 
 
 def trials_table(record: Record) -> pd.DataFrame:
@@ -43,13 +43,15 @@ def trials_table(record: Record) -> pd.DataFrame:
     seconds (of training), node, faults (attempts that were tried again), error, proposed, started, ended (UTC),
     checkpoint, and `config.*`, empty where a condition switched a parameter off.
     """
-    return _frame([_trial_row(record, trial) for trial in record.trials.values()], TRIALS)
+    metrics = _metrics(record)
+    rows = [_trial_row(record, trial, metrics) for trial in record.trials.values()]
+    return _frame(rows, (*BEFORE, *metrics, *AFTER))
 
 
 def epochs_table(record: Record) -> pd.DataFrame:
     """A row a trial and epoch: every metric, and in `time.*` the seconds that went into each phase of it."""
     rows = [{"trial": trial.id, **epoch} for trial in record.trials.values() for epoch in trial.epochs]
-    return _frame(rows, ("trial", *(field.name for field in fields(EpochMetrics))))
+    return _frame(rows, ("trial", *(() if rows else _FIELDS)))
 
 
 def models_table(record: Record) -> pd.DataFrame:
@@ -75,13 +77,20 @@ def value_of(domain: Domain, told: Any) -> Any:
     return told
 
 
-def _trial_row(record: Record, trial: Trial) -> dict[str, Any]:
+def _metrics(record: Record) -> list[str]:
+    """What trials are told apart by: the metrics of our own training, or all that a loop of the user's own reports."""
+    told = dict.fromkeys(name for trial in record.trials.values() for epoch in trial.epochs[:1] for name in epoch)
+    own = [name for name in told if name not in _FIELDS and not name.startswith("time.")]
+    return list(dict.fromkeys([*(name for name in metric_names() if name in told or not told), record.metric, *own]))
+
+
+def _trial_row(record: Record, trial: Trial, metrics: Iterable[str]) -> dict[str, Any]:
     best = trial.best_epoch(record.metric, record.sign) or {}
     return {
         "trial": trial.id,
         "repeat": trial.repeat,
         "status": trial.status,
-        **{name: best.get(name, math.nan) for name in metric_names()},
+        **{name: best.get(name, math.nan) for name in metrics},
         "best_epoch": best.get("epoch", 0),
         "epochs": len(trial.epochs),
         "seconds": trial.seconds,

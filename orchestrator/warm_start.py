@@ -72,10 +72,17 @@ def _of_run(place: str, sweep: Sweep) -> Iterator[Observation]:
     """From a run's journal; the configurations with all that the run fixed."""
     run, record = open_run(place), Record(sweep.metric, sweep.sign)
     record.replay(run.events())
-    fixed = _flat(run.sweep.train_config({}).model_dump(mode="json"))
+    fixed = _fixed(run.sweep)
     for shown in record.observations():
         if not shown.prior:
             yield replace(shown, config={**fixed, **shown.config})
+
+
+def _fixed(sweep: Sweep) -> Config:
+    """All that a run's trials have alike, by the names that a space has for it."""
+    if sweep.has_own_loop:
+        return dict(sweep.loop_config({}).arguments)
+    return _flat(sweep.train_config({}).model_dump(mode="json"))
 
 
 def _of_table(place: str, sweep: Sweep) -> Iterator[Observation]:

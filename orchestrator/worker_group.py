@@ -10,11 +10,12 @@ from ray.util.placement_group import get_current_placement_group
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
 from orchestrator.sweep import WorkerConfig
+from trainables.loop import LoopWorker
 from trainables.parallel import free_address, join_group
 from trainables.worker import Worker
 
 Start = dict[str, Any]
-"""The arguments of `trainables.Worker.begin`."""
+"""The arguments of `begin` of a Worker, or of a LoopWorker; the config of the latter names the loop."""
 
 
 class WorkerGroup(Protocol):
@@ -41,6 +42,22 @@ class InlineGroup:
 
     def close(self) -> None:
         """Nothing is held outside this process."""
+
+
+class LoopGroup:
+    """A loop of the user's own, in a thread of this process."""
+
+    def __init__(self) -> None:
+        self._worker = LoopWorker()
+
+    def begin(self, start: Start) -> None:
+        self._worker.begin(**{name: value for name, value in start.items() if name != "save_at"})
+
+    def epoch(self) -> dict[str, Any]:
+        return self._worker.epoch()
+
+    def close(self) -> None:
+        self._worker.close()
 
 
 class Rank:
@@ -100,5 +117,8 @@ class ActorGroup:
         return ray.get(calls)
 
 
-def make_group(config: WorkerConfig) -> WorkerGroup:
+def make_group(config: WorkerConfig, start: Start) -> WorkerGroup:
+    """The workers of a trial that is to begin with `start`."""
+    if "loop" in start["config"]:
+        return LoopGroup()
     return InlineGroup() if config.count == 1 else ActorGroup(config)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
 import logging
 import os
+import shutil
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +27,10 @@ os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 # For the S3 server below, from the start: Ray's processes have the environment in which Ray was started.
 os.environ |= {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing", "AWS_EC2_METADATA_DISABLED": "true"}
+
+# Decoded data of this session alone, for Ray's processes, too.
+os.environ["HALVING_CACHE"] = tempfile.mkdtemp(prefix="halving-tests-")
+atexit.register(shutil.rmtree, os.environ["HALVING_CACHE"], ignore_errors=True)
 
 settings.register_profile("halving", deadline=None, derandomize=True, database=None)
 settings.load_profile("halving")

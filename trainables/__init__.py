@@ -1,6 +1,6 @@
 """How one model trains and shrinks. Knows no cluster and no search."""
 
-from trainables.augment import Augment
+from trainables.augment import DRAWS, Augment, Draws
 from trainables.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
 from trainables.config import (
     AugmentConfig,
@@ -11,30 +11,43 @@ from trainables.config import (
     StoppingConfig,
     TrainConfig,
 )
-from trainables.data import DataError, Dataset, Split, as_floats, load_data
-from trainables.models import ModelError, build_model, check_model, mlp, resnet
-from trainables.optim import build_optimizer, build_schedule
+from trainables.data import Column, DataError, Dataset, DataWarning, Split, as_floats, load_data
+from trainables.errors import SettingError
+from trainables.evaluation import Evaluation, evaluate
+from trainables.fitting import check_fit
+from trainables.models import ModelError, build_model, check_model, cnn, mlp, mobile, resnet
+from trainables.objectives import Objective
+from trainables.optim import build_optimizer
 from trainables.parallel import SOLO, Group, free_address, join_group, leave_group
+from trainables.schedules import Schedule
 from trainables.stopping import EarlyStopping
-from trainables.trainer import Diverged, EpochMetrics, Trainer, evaluate, metric_names
+from trainables.trainer import Diverged, EpochMetrics, Trainer, metric_names
 from trainables.worker import Worker
 
 __all__ = [
+    "DRAWS",
     "SOLO",
     "Augment",
     "AugmentConfig",
     "CheckpointError",
+    "Column",
     "DataConfig",
     "DataError",
+    "DataWarning",
     "Dataset",
     "Diverged",
+    "Draws",
     "EarlyStopping",
     "EpochMetrics",
+    "Evaluation",
     "Group",
     "ModelConfig",
     "ModelError",
+    "Objective",
     "OptimizerConfig",
+    "Schedule",
     "ScheduleConfig",
+    "SettingError",
     "Split",
     "StoppingConfig",
     "TrainConfig",
@@ -43,8 +56,9 @@ __all__ = [
     "as_floats",
     "build_model",
     "build_optimizer",
-    "build_schedule",
+    "check_fit",
     "check_model",
+    "cnn",
     "evaluate",
     "free_address",
     "join_group",
@@ -53,6 +67,7 @@ __all__ = [
     "load_data",
     "metric_names",
     "mlp",
+    "mobile",
     "resnet",
     "save_checkpoint",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import sqrt
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -13,6 +14,9 @@ Count = Annotated[int, Field(ge=1, le=10**9)]
 """How many of something; more can only be a mistake."""
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 """What every random generator takes."""
+Probability = Annotated[float, Field(ge=0, le=1)]
+Names = Annotated[tuple[str, ...], Field(strict=False)]
+"""A list in YAML; a tuple here, so that a config can be a key."""
 
 
 class _Part(BaseModel):
@@ -22,7 +26,20 @@ class _Part(BaseModel):
 class DataConfig(_Part):
     """Which data, and the fractions of it held out; `seed` fixes the split, apart from the training seed.
 
-    path: the folder of data that is read from files. Data with test images of its own keeps them: `test` is not used.
+    Data that come in parts of their own keep them: `validation` and `test` are for a part that they do not have. A
+    setting that a kind of data does not take must be left out.
+
+    Attributes:
+        path: the file or folder of data that is read from files.
+        size: the side in pixels to which images from files are resized; None keeps the size that all of them have.
+        fit: how an image that is not square becomes so: cut to the middle, padded with black, or stretched.
+        channels: of images from files; None is colour if any of them is.
+        strict: whether an image that cannot be read is an error; else it is left out, with a warning.
+        target: the column of a table to predict.
+        task: None lets the target decide: text, truth values and up to 20 different whole numbers are classes.
+        split: the column of a table that says train, validation or test.
+        drop: columns of a table that are no features.
+        categorical: columns of a table whose numbers are names.
     """
 
     name: str = "digits"
@@ -30,6 +47,15 @@ class DataConfig(_Part):
     validation: Annotated[float, Field(gt=0, lt=1)] = 0.2
     test: Annotated[float, Field(gt=0, lt=1)] = 0.2
     seed: Seed = 0
+    size: Annotated[int, Field(ge=1, le=4096)] | None = None
+    fit: Literal["crop", "pad", "stretch"] = "crop"
+    channels: Literal["grey", "colour"] | None = None
+    strict: bool = False
+    target: str | None = None
+    task: Literal["classification", "regression"] | None = None
+    split: str | None = None
+    drop: Names = ()
+    categorical: Names = ()
 
     @field_validator("path")
     @classmethod
@@ -47,16 +73,33 @@ class DataConfig(_Part):
 
 
 class AugmentConfig(_Part):
-    """Random changes to training images; 0 switches each of them off.
+    """Random changes to training inputs, drawn for each one by itself; 0 switches each of them off.
 
-    rotate: largest angle either way, in degrees. shift: largest move either way, as a fraction of the side.
-    flip: probability of a left-right mirror. crop: pixels of reflected border before a random crop to size.
+    Geometry of images. rotate, shear: largest angle either way, in degrees. shift: largest move either way, as a
+    fraction of the side. zoom: largest change of size either way, as a fraction of it. flip, flip_vertical: probability
+    of a mirror, left-right and upside down. crop: pixels of reflected border before a random crop to size.
+
+    Values of images. brightness: most that is added or taken away, of values from 0 to 1. contrast: largest change of
+    the distance to the image's mean, as a fraction of it. erase: probability that a rectangle gets a random grey, which
+    covers at most `erase_area` of the image.
+
+    Mixing with another example, of features as well as of images. mixup, cutmix: the alpha of Beta(alpha, alpha), from
+    which the share of either is drawn; with both on, each example takes one of them by a coin. cutmix is for images.
     """
 
     rotate: Annotated[float, Field(ge=0, le=180)] = 0.0
-    shift: Annotated[float, Field(ge=0, lt=1)] = 0.1
-    flip: Annotated[float, Field(ge=0, le=1)] = 0.0
+    shift: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    zoom: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    shear: Annotated[float, Field(ge=0, lt=90)] = 0.0
+    flip: Probability = 0.0
+    flip_vertical: Probability = 0.0
     crop: Annotated[int, Field(ge=0, le=10**4)] = 0
+    brightness: Annotated[float, Field(ge=0, le=1)] = 0.0
+    contrast: Annotated[float, Field(ge=0, le=1)] = 0.0
+    erase: Probability = 0.0
+    erase_area: Annotated[float, Field(gt=0, le=1)] = 0.25
+    mixup: Annotated[float, Field(ge=0, le=100)] = 0.0
+    cutmix: Annotated[float, Field(ge=0, le=100)] = 0.0
 
 
 class ModelConfig(_Part):
@@ -73,33 +116,96 @@ class ModelConfig(_Part):
 
 
 class OptimizerConfig(_Part):
-    """`momentum` is for sgd (Nesterov's) and rmsprop; adam keeps its own two averages and ignores it."""
+    """`momentum` is for sgd (Nesterov's) and rmsprop; adam and adamw keep two averages of their own and ignore it.
 
-    name: Literal["sgd", "adam", "rmsprop"] = "sgd"
+    weight_decay: not of norms and biases; apart from the gradient for adamw, a part of it for the others. clip_norm:
+    the longest gradient of the whole model, to which a longer one is scaled. lr_scaling: `lr` is meant for `base_batch`
+    and grows with the global batch, in proportion or with the root of it.
+    """
+
+    name: Literal["sgd", "adam", "adamw", "rmsprop"] = "sgd"
     lr: Annotated[float, Field(gt=0)] = 0.05
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
     weight_decay: Annotated[float, Field(ge=0)] = 5e-4
+    clip_norm: Annotated[float, Field(gt=0)] | None = None
+    lr_scaling: Literal["none", "linear", "sqrt"] = "none"
+    base_batch: Count = 256
+
+    def scaled_lr(self, batch_size: int) -> float:
+        """The rate for that global batch (linear: Goyal et al. 2017, arXiv:1706.02677)."""
+        ratio = batch_size / self.base_batch
+        return self.lr * {"none": 1.0, "linear": ratio, "sqrt": sqrt(ratio)}[self.lr_scaling]
 
 
 class ScheduleConfig(_Part):
-    """The learning rate over time. `step_size` and `warmup` are epochs; `gamma` is step's factor."""
+    """The learning rate over time. `warmup` epochs climb to the whole rate in a line; the schedule begins after them.
 
-    name: Literal["constant", "step", "cosine"] = "cosine"
+    gamma: the factor of step every `step_size` epochs, of exponential every epoch, and of plateau whenever val_loss has
+    not fallen for more than `patience` epochs. one_cycle climbs and falls by cosines (Smith and Topin 2017,
+    arXiv:1708.07120); its climb takes `warmup` epochs, or 0.3 of all where that is 0.
+    """
+
+    name: Literal["constant", "step", "exponential", "cosine", "one_cycle", "plateau"] = "cosine"
     step_size: Count = 10
     gamma: Annotated[float, Field(gt=0, le=1)] = 0.3
+    patience: Annotated[int, Field(ge=0)] = 5
     warmup: Annotated[int, Field(ge=0)] = 0
 
 
 class StoppingConfig(_Part):
     """Which epoch's weights are kept, and when to stop: after `patience` epochs without a gain over `min_delta`."""
 
-    metric: Literal["val_loss", "val_accuracy"] = "val_loss"
+    metric: Literal["val_loss", "val_accuracy", "val_r2"] = "val_loss"
     patience: Count | None = None
     min_delta: Annotated[float, Field(ge=0)] = 0.0
 
 
+class ParallelConfig(_Part):
+    """How the workers of a trial share one model; those that make up no further stage train data parallel.
+
+    stages: contiguous parts of the model, one worker each. schedule: gpipe does all forward passes first, 1f1b goes
+    back as soon as it can and so holds fewer activations. micro_batches: parts of a batch, which follow each other
+    through the stages. balance: what stages have alike. cut: the layers with which the second stage and those after it
+    begin, instead of a balance.
+    """
+
+    stages: Count = 1
+    schedule: Literal["gpipe", "1f1b"] = "gpipe"
+    micro_batches: Annotated[Count, Field(validate_default=True)] = 4
+    balance: Literal["parameters", "time"] = "parameters"
+    cut: list[str] = []
+
+    @field_validator("micro_batches")
+    @classmethod
+    def _fills_the_stages(cls, parts: int, info: ValidationInfo) -> int:
+        stages = info.data.get("stages", 1)
+        if info.data.get("schedule") == "1f1b" and parts < stages:
+            raise ValueError(f"must be at least stages, {stages}, for 1f1b, but got {parts}")
+        return parts
+
+    @field_validator("cut")
+    @classmethod
+    def _cuts_so_often(cls, cut: list[str], info: ValidationInfo) -> list[str]:
+        cuts = info.data.get("stages", 1) - 1
+        if cut and len(cut) != cuts:
+            raise ValueError(f"must name stages - 1 layers, {cuts}, but got {cut}")
+        return cut
+
+
 class TrainConfig(_Part):
-    """One training run. `batch_size` is the global batch, however many workers share it."""
+    """One training run.
+
+    Attributes:
+        batch_size: the global batch, however many workers share it.
+        accumulate: in so many parts a worker's share of the batch goes through the model, to save memory; the step is
+            that of the whole batch.
+        label_smoothing: the share of a label that is spread over all classes alike (Szegedy et al. 2016).
+        ema: decay of the weights' moving average by step, which is then what is evaluated and kept; 0 for none.
+        precision: of the model's operations; auto is bfloat16 on GPUs that have it, float32 elsewhere. Weights, losses
+            and evaluation stay float32.
+        channels_last: the layout of images in memory; None has it for shipped models, whose code allows either.
+        compile: torch.compile, whose minutes are worth it for long trainings.
+    """
 
     data: DataConfig = DataConfig()
     augment: AugmentConfig = AugmentConfig()
@@ -110,6 +216,22 @@ class TrainConfig(_Part):
     optimizer: OptimizerConfig = OptimizerConfig()
     schedule: ScheduleConfig = ScheduleConfig()
     stopping: StoppingConfig = StoppingConfig()
+    parallel: ParallelConfig = ParallelConfig()
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    ema: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    accumulate: Count = 1
+    precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    channels_last: bool | None = None
+    compile: bool = False
+
+    @field_validator("precision")
+    @classmethod
+    def _stages_scale_alike(cls, precision: str, info: ValidationInfo) -> str:
+        """Gradients of float16 are scaled by what each rank has seen of them."""
+        parallel = info.data.get("parallel")
+        if precision == "float16" and parallel and parallel.stages > 1:
+            raise ValueError(f"must be auto, float32 or bfloat16 where parallel.stages is above 1, but got {precision}")
+        return precision
 
     @field_validator("schedule")
     @classmethod

@@ -4,27 +4,31 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
+from torch.optim import Optimizer
 
-from trainables.augment import Augment
+from trainables.averaging import Average
+from trainables.batches import Batch, Batches
 from trainables.config import TrainConfig
-from trainables.data import Dataset, Split, as_floats
+from trainables.data import Dataset
+from trainables.errors import SettingError
+from trainables.evaluation import Evaluation, measure
 from trainables.models import build_model
-from trainables.optim import build_optimizer, build_schedule
-from trainables.parallel import SOLO, Group
-from trainables.parallel.ddp import all_sum, average_buffers, copy_from_first, sum_gradients
+from trainables.objectives import Objective, make_objective
+from trainables.optim import build_optimizer, load_named_state, named_state
+from trainables.parallel.ddp import SOLO, Group, all_sum
+from trainables.parallel.engine import make_engine
+from trainables.precision import lower_precision
+from trainables.schedules import Schedule
 from trainables.stopping import EarlyStopping
 
-Objective = Callable[[Tensor, Tensor, Tensor], Tensor]
-
-_EVALUATION_BATCH = 512
+_METRICS = {"classification": "val_accuracy", "regression": "val_r2"}
 
 
 class Diverged(ArithmeticError):
@@ -38,14 +42,20 @@ class Diverged(ArithmeticError):
         return f"the loss is not finite in epoch {self.epoch} at step {self.step}"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class EpochMetrics:
-    """One epoch of all ranks. val_accuracy: fraction. lr: the last step's. images_per_second: in training."""
+    """One epoch of all ranks.
+
+    val_accuracy: fraction, None for regression. val_r2: the share of the targets' variance that is explained, None for
+    classes. Losses of regression are in squared standard deviations of the training targets. lr: the last step's.
+    images_per_second: examples, in training.
+    """
 
     epoch: int
     train_loss: float
     val_loss: float
-    val_accuracy: float
+    val_accuracy: float | None
+    val_r2: float | None
     lr: float
     seconds: float
     images_per_second: float
@@ -53,19 +63,14 @@ class EpochMetrics:
 
 def metric_names() -> tuple[str, ...]:
     """The fields of EpochMetrics that a sweep may minimise or maximise."""
-    return ("val_accuracy", "val_loss", "train_loss")
-
-
-def cross_entropy(logits: Tensor, labels: Tensor, images: Tensor) -> Tensor:
-    """The objective where no other is given: the mean over the batch."""
-    return functional.cross_entropy(logits, labels)
+    return ("val_accuracy", "val_r2", "val_loss", "train_loss")
 
 
 class Trainer:
-    """Trains `model`, in place, or the one that the config names.
+    """Trains `model`, in place, or the one that the config names. Every rank makes the same calls.
 
-    objective: (logits, labels, augmented images) to a scalar, the mean over its images. All randomness
-    of an epoch is seeded by (seed, epoch, rank), so that rank 0's checkpoint resumes every rank bit for bit.
+    model: this rank's part of the model, all of it where it is not cut into stages. All randomness of an epoch is
+    seeded by (seed, epoch, rank), so that one checkpoint resumes every rank bit for bit.
     """
 
     def __init__(
@@ -77,18 +82,21 @@ class Trainer:
         objective: Objective | None = None,
         group: Group = SOLO,
     ) -> None:
+        _check_task(config, data)
         _seed_generators(_seed(config.seed), group.device)
         self.config = config
-        self.group = group
-        self.model = (build_model(config.model, data) if model is None else model).to(group.device)
-        copy_from_first(self.model, group)
-        self.objective = objective or cross_entropy
-        self.train = data.train.to(group.device)
-        self.validation = data.validation.to(group.device)
-        self.augment = Augment(config.augment)
-        steps = len(_batches(torch.arange(len(self.train)), config.batch_size))
+        self.group = group = group.staged(config.parallel.stages)
+        whole = build_model(config.model, data) if model is None else model
+        objective = objective or make_objective(data, config.label_smoothing)
+        self.engine = make_engine(whole, objective, config, group, data.input_shape)
+        self.model = self.engine.module
+        self.batches = Batches(data, config, group)
+        self.validation, self._unit = data.validation.to(group.device), float(data.target_std)
         self.optimizer = build_optimizer(self.model, config.optimizer)
-        self.schedule = build_schedule(self.optimizer, config.schedule, config.epochs, steps)
+        self.schedule = _schedule(self.optimizer, config, self.batches.steps)
+        scales = lower_precision(config, group.device) is torch.float16
+        self.scaler = torch.amp.GradScaler(group.device.type, enabled=scales)
+        self.average = Average(self.model, config.ema)
         self.stopping = EarlyStopping(config.stopping)
         self.epoch = 0
         self.best_state = _copy(self.model)
@@ -109,39 +117,65 @@ class Trainer:
             _seed_generators(_seed(self.config.seed, epoch, self.group.rank), self.group.device)
             self.model.train()
             losses, lr = [], 0.0
-            for batch in _batches(torch.randperm(len(self.train), generator=shared), self.config.batch_size):
-                changes = self.augment.draw(len(batch), shared)
-                mine = self.group.share(len(batch))
+            for batch in self.batches.epoch(shared):
                 self.optimizer.zero_grad()
-                losses.append(self._backward(batch[mine], changes[mine], len(batch)))
-                sum_gradients(self.model.parameters(), self.group)
-                lr = self.optimizer.param_groups[0]["lr"]
-                self.optimizer.step()
+                losses.append(self._backward(batch))
+                self.engine.sync_gradients()
+                self._clip_gradients()
+                lr = self.schedule.lr
+                self.scaler.step(self.optimizer)
+                self.scaler.update()
                 self.schedule.step()
-            average_buffers(self.model, self.group)
+                self.average.update()
+            self.engine.sync_buffers()
             train_loss = self._mean_loss(torch.stack(losses), epoch)
             trained = time.perf_counter() - started
-            val_loss, val_accuracy = evaluate(self.model, self.validation, self.group)
-            if not math.isfinite(val_loss):
-                raise Diverged(epoch, len(losses))
-            if self.stopping.update(-val_accuracy if self.config.stopping.metric == "val_accuracy" else val_loss):
-                self.best_state = _copy(self.model)
+            with self.average.applied():
+                result = self._validate(epoch, len(losses))
             self.epoch = epoch
-            seconds, speed = time.perf_counter() - started, len(self.train) / trained
-            yield EpochMetrics(epoch, train_loss, val_loss, val_accuracy, lr, seconds, speed)
+            yield EpochMetrics(
+                epoch=epoch,
+                train_loss=train_loss,
+                val_loss=result.loss,
+                val_accuracy=result.accuracy,
+                val_r2=result.r2,
+                lr=lr,
+                seconds=time.perf_counter() - started,
+                images_per_second=self.batches.rows / trained,
+            )
         self.model.load_state_dict(self.best_state)
 
-    def _backward(self, indices: Tensor, changes: Tensor, batch_size: int) -> Tensor:
-        """Adds this rank's part of the global batch's gradient; returns its images' summed loss."""
-        if not len(indices):
-            return torch.zeros((), device=self.group.device)
-        indices = indices.to(self.group.device)
-        images = self.augment.apply(as_floats(self.train.inputs[indices]), changes)
-        with torch.autocast(self.group.device.type, torch.bfloat16, enabled=self.group.device.type == "cuda"):
-            loss = self.objective(self.model(images), self.train.targets[indices], images)
-        total = loss * len(indices)
-        (total / batch_size).backward()
-        return total.detach()
+    def _backward(self, batch: Batch) -> Tensor:
+        """Adds this rank's part of the global batch's gradient; returns its rows' summed loss."""
+        weight = 1 / batch.size
+        if self.scaler.is_enabled():
+            weight = float(self.scaler.scale(torch.tensor(weight, device=self.group.device)))
+        total = torch.zeros((), device=self.group.device)
+        for inputs, targets in batch.parts:
+            total += self.engine.backward(inputs, targets, weight)
+        return total
+
+    def _clip_gradients(self) -> None:
+        """Scales the gradients to the longest that is allowed, as clip_grad_norm_ of torch does, over all stages."""
+        longest = self.config.optimizer.clip_norm
+        if longest is None:
+            return
+        self.scaler.unscale_(self.optimizer)
+        factor = (longest / (self.engine.gradient_norm() + 1e-6)).clamp(max=1.0)
+        torch._foreach_mul_([p.grad for p in self.model.parameters() if p.grad is not None], factor)
+
+    def _validate(self, epoch: int, steps: int) -> Evaluation:
+        """How good the model is now; the best one so far is kept."""
+        if self.config.ema:
+            self.engine.sync_buffers()
+        self.model.eval()
+        result = measure(self.engine.logits, self.validation, self.group, unit=self._unit)
+        if not math.isfinite(result.loss):
+            raise Diverged(epoch, steps)
+        if self.stopping.update(result):
+            self.best_state = _copy(self.model)
+        self.schedule.end_epoch(result.loss)
+        return result
 
     def _mean_loss(self, losses: Tensor, epoch: int) -> float:
         """The mean over images from each step's sum; looked at once an epoch, as a look waits for the GPU."""
@@ -149,50 +183,58 @@ class Trainer:
         broken = (~losses.isfinite()).nonzero()
         if len(broken):
             raise Diverged(epoch, int(broken[0]) + 1)
-        return float(losses.double().sum()) / len(self.train)
+        return float(losses.double().sum()) / self.batches.rows
 
     def state_dict(self) -> dict[str, Any]:
-        """All that is needed to go on after the last epoch; references, so save or copy it at once."""
+        """All that is needed to go on after the last epoch, of the whole model by its names, in every rank.
+
+        Every rank calls it at the same time. References, so save or copy it at once.
+        """
         return {
             "epoch": self.epoch,
-            "model": self.model.state_dict(),
-            "best": self.best_state,
-            "optimizer": self.optimizer.state_dict(),
+            "model": self._gathered(self.model.state_dict()),
+            "best": self._gathered(self.best_state),
+            "average": self._gathered(self.average.state_dict()),
+            "optimizer": self.engine.gather(named_state(self.optimizer, self.engine)),
+            "average_steps": self.average.steps,
             "schedule": self.schedule.state_dict(),
+            "scaler": self.scaler.state_dict(),
             "stopping": self.stopping.state_dict(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Takes this rank's part of what state_dict() gave, be it on other ranks or another number of them."""
         self.epoch = state["epoch"]
-        self.best_state = {name: value.to(self.group.device) for name, value in state["best"].items()}
-        self.model.load_state_dict(state["model"])
-        for part in ("optimizer", "schedule", "stopping"):
+        self.best_state = {name: value.to(self.group.device) for name, value in self._part(state["best"]).items()}
+        self.model.load_state_dict(self._part(state["model"]))
+        if self.config.ema:
+            self.average.load_state_dict(self._part(state["average"]), state["average_steps"])
+        load_named_state(self.optimizer, self.engine, state["optimizer"])
+        for part in ("schedule", "scaler", "stopping"):
             getattr(self, part).load_state_dict(state[part])
 
+    def _gathered(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
+        return self.engine.gather({self.engine.whole_name(name): value for name, value in state.items()})
 
-@torch.inference_mode()
-def evaluate(model: nn.Module, split: Split, group: Group = SOLO) -> tuple[float, float]:
-    """Mean cross entropy and accuracy (fraction) over the split, of which each rank takes its part."""
-    was_training, device = model.training, next(model.parameters()).device
-    model.eval()
-    mine, totals = group.share(len(split)), torch.zeros(2, dtype=torch.float64, device=device)
-    for start in range(mine.start, mine.stop, _EVALUATION_BATCH):
-        rows = slice(start, min(start + _EVALUATION_BATCH, mine.stop))
-        labels = split.targets[rows].to(device)
-        logits = model(as_floats(split.inputs[rows].to(device)))
-        totals[0] += functional.cross_entropy(logits, labels, reduction="sum")
-        totals[1] += (logits.argmax(1) == labels).sum()
-    model.train(was_training)
-    loss, correct = all_sum(totals, group).tolist()
-    return loss / len(split), correct / len(split)
+    def _part(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
+        return {name: state[self.engine.whole_name(name)] for name in self.model.state_dict()}
 
 
-def _batches(order: Tensor, size: int) -> list[Tensor]:
-    """Consecutive parts, the last one short; a rest of one joins the part before it: BatchNorm needs two."""
-    parts = list(torch.split(order, size))
-    if len(parts) > 1 and len(parts[-1]) == 1:
-        parts[-2:] = [torch.cat(parts[-2:])]
-    return parts
+def _schedule(optimizer: Optimizer, config: TrainConfig, steps: int) -> Schedule:
+    lr = config.optimizer.scaled_lr(config.batch_size)
+    return Schedule(optimizer, config.schedule, lr=lr, epochs=config.epochs, steps_per_epoch=steps)
+
+
+def _check_task(config: TrainConfig, data: Dataset) -> None:
+    """Settings that are for the other kind of targets. Raises SettingError."""
+    metric, classes = config.stopping.metric, data.task == "classification"
+    has = f"{config.data.name} has {'classes' if classes else 'values to predict'}"
+    if metric not in ("val_loss", _METRICS[data.task]):
+        raise SettingError.at(
+            "stopping.metric", f"must be val_loss or {_METRICS[data.task]}, as {has}, but got {metric}"
+        )
+    if config.label_smoothing and not classes:
+        raise SettingError.at("label_smoothing", f"must be 0, as {has}, but got {config.label_smoothing}")
 
 
 def _seed(*key: int) -> int:

@@ -9,19 +9,20 @@ from dataclasses import asdict
 from functools import lru_cache
 from typing import Any
 
+import torch
 from torch import nn
 
 from trainables.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
 from trainables.config import TrainConfig
 from trainables.data import load_data
 from trainables.models import build_model
-from trainables.parallel.ddp import SOLO, Group, broadcast
+from trainables.parallel.ddp import SOLO, Group, all_sum, broadcast
 from trainables.storage import Place, StoreError, exists, join
 from trainables.trainer import EpochMetrics, Trainer
 
 CHECKPOINT = "last.pt"
 TIMED = ("data", "build", "train", "evaluate", "checkpoint")
-_VERSION = 2
+_VERSION = 3
 # A checkpoint is due after so many times the seconds that writing the last one took: saving costs 5% at the most.
 _TRAINING_PER_SAVING = 20
 
@@ -94,14 +95,16 @@ class Worker:
         return self._history[self._known - 1] | {"finished": self.finished, "timing": timing}
 
     def save(self) -> None:
-        """Writes the checkpoint if the one on the disk is older."""
-        if self._trainer is None or not self._unsaved_s or self._path is None or self.group.rank:
+        """Writes the checkpoint if the one on the disk is older. Every rank calls it; rank 0 writes."""
+        if self._trainer is None or not self._unsaved_s or self._path is None:
             return
         config = self._trainer.config.model_dump(mode="json")
-        state = {"version": _VERSION, "config": config, "trainer": self._trainer.state_dict(), "history": self._history}
         before = self._timing["checkpoint"]
         with self._timed("checkpoint"):
-            save_checkpoint(self._path, state)
+            state = {"version": _VERSION, "config": config, "history": self._history}
+            state["trainer"] = self._trainer.state_dict()
+            if self.group.rank == 0:
+                save_checkpoint(self._path, state)
         self._unsaved_s, self._saving_s = 0.0, self._timing["checkpoint"] - before
 
     def _train(self) -> None:
@@ -112,13 +115,18 @@ class Worker:
             self._trainer = None  # torn in the middle of an epoch: nothing of it may be saved
             raise
         self._history.append(asdict(metrics))
-        training = len(self.trainer.train) / metrics.images_per_second
+        training = self.trainer.batches.rows / metrics.images_per_second
         self._timing["train"] += training
         self._timing["evaluate"] += metrics.seconds - training
         self._unsaved_s += metrics.seconds
         wanted = self.trainer.finished or metrics.epoch in self._save_at
-        if wanted or self._unsaved_s >= _TRAINING_PER_SAVING * self._saving_s:
+        if wanted or self._agreed(self._unsaved_s >= _TRAINING_PER_SAVING * self._saving_s):
             self.save()
+
+    def _agreed(self, yes: bool) -> bool:
+        """What rank 0 says, whose clock differs from the others'."""
+        says = float(yes and self.group.rank == 0)
+        return bool(all_sum(torch.tensor(says, device=self.group.device), self.group).item())
 
     def _restore(self, trainer: Trainer) -> list[dict[str, Any]]:
         """Brings the trainer to where the folder's checkpoint is, in every rank; the metrics of its epochs."""
@@ -150,13 +158,13 @@ class Worker:
 
 
 def _checked(saved: dict[str, Any], config: TrainConfig, path: Place) -> dict[str, Any]:
-    """What was saved, if it is of this config; only `epochs` may differ: a trial may be prolonged."""
+    """What was saved, if it is of this config. A trial may be prolonged, and shared among workers in another way."""
     if saved.get("version") != _VERSION:
         raise CheckpointError(f"{path} has version {saved.get('version')}, but this program reads {_VERSION}")
     ours, theirs = config.model_dump(mode="json"), dict(saved["config"])
     for one in (ours, theirs):
         one["data"] = {**one["data"], "path": None}  # data may be elsewhere by now, or on another machine
-    different = [key for key in ours if key != "epochs" and ours[key] != theirs.get(key)]
+    different = [key for key in ours if key not in ("epochs", "parallel") and ours[key] != theirs.get(key)]
     if different:
         raise CheckpointError(f"{path} was made with another {', '.join(different)}")
     return saved

@@ -22,7 +22,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from benchmarks.fashion.task import CONCURRENT, METRIC, REDUCTION, SPACE, Task, load_saved
 from search_spaces import Choice, LogUniform, Parameter, Uniform
-from trainables import Split, build_model, build_optimizer, build_schedule
+from trainables import Schedule, Split, build_model, build_optimizer
 
 REPORTS = "reports.json"
 DATA = "data.pt"
@@ -58,7 +58,9 @@ def train(config: dict[str, Any], task: Task) -> None:
     optimizer = build_optimizer(model, checked.optimizer)
     images = Clothes(data.train, checked.augment.crop, checked.augment.flip)
     batches = DataLoader(images, checked.batch_size, shuffle=True)
-    schedule = build_schedule(optimizer, checked.schedule, checked.epochs, len(batches))
+    schedule = Schedule(
+        optimizer, checked.schedule, lr=checked.optimizer.lr, epochs=checked.epochs, steps_per_epoch=len(batches)
+    )
     validation = DataLoader(Clothes(data.validation), 512)
     for epoch in range(1, checked.epochs + 1):
         started = time.perf_counter()

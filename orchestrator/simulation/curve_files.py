@@ -76,8 +76,9 @@ def _sign(metric: str, mode: str | None) -> float:
 
 def _of_run(run: Run, metric: str, sign: float) -> Iterator[Curve]:
     """What the journal knows of every trial; one that is not over is as one that was stopped."""
-    if metric not in metric_names():
-        raise _unknown_metric(metric, metric_names())
+    known = (run.sweep.metric,) if run.sweep.has_own_loop else metric_names()
+    if metric not in known:
+        raise _unknown_metric(metric, known)
     for trial in run.record().trials.values():
         losses = tuple(sign * float(epoch[metric]) for epoch in trial.epochs)
         seconds = tuple(float(epoch["seconds"]) for epoch in trial.epochs)

@@ -4,10 +4,12 @@ import numpy as np
 import pytest
 
 from search_spaces import load_space, shipped_spaces
+from trainables.batches import Batches
 from trainables.config import TrainConfig
 from trainables.data import load_data
 from trainables.models import build_model
 from trainables.optim import build_optimizer
+from trainables.parallel import SOLO
 
 
 @pytest.mark.parametrize("name", shipped_spaces())
@@ -18,3 +20,4 @@ def test_every_configuration_of_a_shipped_space_can_be_trained(name):
     for config in [*corners, *(space.sample(rng) for _ in range(10))]:
         train = TrainConfig.of({}, config)
         build_optimizer(build_model(train.model, data), train.optimizer)
+        assert Batches(data, train, SOLO).steps > 0

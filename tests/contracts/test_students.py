@@ -24,12 +24,18 @@ from trainables.compress import (
     load_weights,
     save_sparse,
 )
-from trainables.models import Normalize
+from trainables.models.layers import Normalize
 
 DATA = load_data(DataConfig())
 SHAPE = DATA.input_shape
 
-KINDS = {"mlp": {"name": "mlp", "width": 32}, "resnet": {"name": "resnet", "width": 8}, "own": None}
+KINDS: dict[str, dict[str, Any] | None] = {
+    "mlp": {"name": "mlp", "width": 32},
+    "cnn": {"name": "cnn", "width": 8},
+    "resnet": {"name": "resnet", "width": 8},
+    "mobile": {"name": "mobile", "width": 8},
+    "own": None,
+}
 WAYS: dict[str, dict[str, Any]] = {
     "bn_scale": {"importance": "bn_scale"},
     "taylor, parameters": {"importance": "taylor", "target": "parameters"},
@@ -59,7 +65,7 @@ def fresh(kind: str) -> nn.Module:
     shipped = KINDS[kind]
     if shipped is not None:
         return build_model(TrainConfig.of({"model": shipped}).model, DATA)
-    return nn.Sequential(OrderedDict(normalize=Normalize(DATA.mean, DATA.std), network=OwnNetwork()))
+    return nn.Sequential(OrderedDict(normalize=Normalize(DATA.mean, DATA.std, SHAPE), network=OwnNetwork()))
 
 
 @pytest.fixture(scope="module", params=list(KINDS))

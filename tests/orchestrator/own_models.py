@@ -24,6 +24,27 @@ class Linear(nn.Module):
         return logits
 
 
+class Stack(nn.Sequential):
+    """Layers that can be cut into stages. `marker` is of the last one, which then ends its process once."""
+
+    def __init__(self, input_shape: tuple[int, ...], classes: int, hidden: int = 16, marker: str = "") -> None:
+        super().__init__(nn.Flatten(), nn.Linear(prod(input_shape), hidden), nn.Tanh(), Last(hidden, classes, marker))
+
+
+class Last(nn.Linear):
+    def __init__(self, inputs: int, outputs: int, marker: str) -> None:
+        super().__init__(inputs, outputs)
+        self.marker = Path(marker or "/")
+        self.register_buffer("steps", torch.zeros((), dtype=torch.int64))
+
+    def forward(self, rows: Tensor) -> Tensor:
+        self.steps += self.training
+        if self.training and int(self.steps) > 100 and not self.marker.exists():
+            self.marker.touch()
+            os._exit(1)
+        return super().forward(rows)
+
+
 class Touchy(Linear):
     """Raises when it is made with 13 hidden units, turns NaN with 7, ends its process with 5."""
 

@@ -69,6 +69,41 @@ def test_a_dead_rank_fails_its_trial_and_frees_the_rest(tiny):
     assert "died" in trials["error"][0]
 
 
+def test_a_model_cut_into_stages_trains_as_one_does(tiny):
+    one = run(tiny(name="one", **models(16, name="Stack")), quiet=True)
+    sweep = models(16, name="Stack")
+    sweep["train"]["parallel"] = {"stages": 2, "schedule": "1f1b"}
+    two = run(tiny(name="two", **sweep, workers={"count": 2}), quiet=True)
+    pd.testing.assert_frame_equal(one.epochs()[METRICS], two.epochs()[METRICS], atol=1e-5)
+
+
+def test_a_dead_stage_fails_its_trial_at_once_and_another_attempt_makes_it_good(tiny, tmp_path):
+    sweep = models(16, name="Stack")
+    sweep["train"] |= {"parallel": {"stages": 2}, "epochs": 4}
+    sweep["train"]["model"]["marker"] = str(tmp_path / "broken")
+    result = run(tiny(**sweep, workers={"count": 2}), quiet=True)
+    assert list(result.trials()["status"]) == ["completed"]
+    assert "died" in result.record().trials["0001"].faults[0]
+    assert list(result.epochs()["epoch"]) == [1, 2, 3, 4]
+
+
+def test_a_model_trained_in_stages_is_compressed_whole(tiny):
+    sweep = {
+        "train": {"model": {"name": "mlp"}, "epochs": 2, "parallel": {"stages": 2}},
+        "search": {"name": "random", "trials": 1},
+        "compress": {"best": 1, "keep_macs": [0.5], "epochs": 1},
+    }
+    models = run(tiny(**sweep, workers={"count": 2}), quiet=True).models()
+    assert list(models["status"]) == ["ok", "ok"]
+
+
+def test_more_stages_than_layers_fail_the_trial_with_the_setting(tiny):
+    sweep = models(16, name="Stack")
+    sweep["train"]["parallel"] = {"stages": 3}
+    trials = run(tiny(**sweep, workers={"count": 3}), quiet=True).trials()
+    assert "parallel.stages: must be at most the number of layers" in trials["error"][0]
+
+
 def test_the_best_are_compressed_and_compared_with_their_parents(tiny):
     compress = {"best": 1, "keep_macs": [0.5], "epochs": 1}
     result = run(tiny(search={"name": "random", "trials": 2}, compress=compress), quiet=True)

@@ -57,6 +57,28 @@ BAD = [
     ({"train": {"data": "digits"}}, r"train\.data: must be a mapping such as {name: digits}, but got 'digits'$"),
     ({"train": {"data": None}}, r"train\.data: must be a mapping such as {name: digits}, but got None$"),
     ({"train": {"data": ["digits"]}}, r"train\.data: must be a mapping such as {name: digits}, but got \['digits'\]$"),
+    (
+        {"train": {"parallel": {"stages": 3}}, "workers": {"count": 4}},
+        r"workers\.count: must be a multiple of train\.parallel\.stages, 3, but got 4",
+    ),
+    ({"train": {"parallel": {"stages": 2}}}, r"must be a multiple of train\.parallel\.stages, 2, but got 1"),
+    (
+        {"train": {"parallel": {"stages": 2, "cut": ["1", "2"]}}, "workers": {"count": 2}},
+        r"train\.parallel\.cut: must name stages - 1 layers, 1, but got",
+    ),
+    (
+        {"train": {"parallel": {"stages": 2}, "batch_size": 3}, "workers": {"count": 4}},
+        r"train\.batch_size: must be at least 2 x workers\.count / parallel\.stages, 4, but got 3",
+    ),
+    ({"train": {"loop": "a:b", "model": {}}}, r"train\.model: unknown key; known are loop, arguments, epochs, seed"),
+    ({"train": {"loop": 3}}, r"train\.loop: must be text, but got 3"),
+    ({"train": {"loop": "a:b", "epochs": 0}}, r"train\.epochs: must be at least 1, but got 0"),
+    (
+        {"train": {"loop": "a:b"}, "metric": "status"},
+        "metric: must be no name that a run's tables use, but got 'status'",
+    ),
+    ({"train": {"loop": "a:b"}, "workers": {"count": 2}}, r"workers\.count: must be 1 where train\.loop trains"),
+    ({"train": {"loop": "a:b"}, "compress": {"best": 2}}, r"compress: must be null .* but got {'best': 2}"),
     ({"train": {"optimizer.lr": 0.1}}, r"train\.optimizer\.lr: unknown key; .* write optimizer: {lr: 0\.1}$"),
     ({"train": {5: 1}}, "train.5: a key must be text, but got 5"),
     ({"train": {"optimizer": {5: 1}}}, "train.optimizer.5: a key must be text, but got 5"),
@@ -215,7 +237,7 @@ def test_a_written_sweep_loads_as_itself(tmp_path):
     assert load_sweep(path) == sweep
 
 
-@pytest.mark.parametrize("name", ["digits", "digits-ddp", "digits-grid"])
+@pytest.mark.parametrize("name", ["digits", "digits-ddp", "digits-grid", "fashion-mnist", "own-loop"])
 def test_examples_are_sound(name):
     assert load_sweep(f"examples/{name}.yaml").name == name
 

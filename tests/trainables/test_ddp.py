@@ -1,6 +1,7 @@
 """Two real processes in one group, several trials after each other, against the same trials in one process."""
 
 import importlib
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,9 +16,14 @@ MLP = {"model": {"name": "mlp", "width": 16}, "augment": AUGMENT}
 # By the images that the batch size leaves over of 1,079: some, one (it joins the batch before it), and three, which
 # are too few for two ranks, so that the second has none.
 REMAINDERS = {"rest of 55": 64, "rest of 1": 77, "rest of 3": 269}
+RECIPE = {
+    **{"augment": AUGMENT | {"mixup": 0.4, "cutmix": 1.0}, "label_smoothing": 0.1, "accumulate": 2, "ema": 0.9},
+    **{"optimizer": {"clip_norm": 0.5, "lr_scaling": "linear"}, "schedule": {"name": "one_cycle"}},
+}
 TRIALS: dict[str, dict[str, Any]] = {
     "diverging": OWN_MODEL | {"optimizer": {"lr": 1e38}},
     **{name: OWN_MODEL | {"batch_size": size} for name, size in REMAINDERS.items()},
+    "whole recipe": OWN_MODEL | RECIPE,
     "batch norm": MLP | {"epochs": 1, "optimizer": {"lr": 1e-12}},
     "dropout": MLP | {"model": {"name": "mlp", "width": 16, "dropout": 0.3}, "epochs": 2, "batch_size": 269},
 }
@@ -30,9 +36,13 @@ def configured(name: str) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def ranks(own_modules: None, tmp_path_factory: pytest.TempPathFactory) -> tuple[Results, Results]:
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("group")
+
+
+@pytest.fixture(scope="module")
+def ranks(own_modules: None, folder: Path) -> tuple[Results, Results]:
     """Both ranks' results by trial."""
-    folder = tmp_path_factory.mktemp("group")
     two_ranks = importlib.import_module("two_ranks")
     mp.spawn(two_ranks.run, (folder, {name: configured(name) for name in TRIALS}), nprocs=2)
     first, second = (torch.load(folder / f"rank-{rank}.pt", weights_only=True) for rank in (0, 1))
@@ -52,7 +62,7 @@ def timeless(result: dict[str, Any]) -> list[dict[str, Any]]:
     return [{key: epoch[key] for key in epoch if key not in timing} for epoch in result["metrics"]]
 
 
-@pytest.mark.parametrize("trial", [*REMAINDERS, "batch norm", "dropout", *INTERRUPTED])
+@pytest.mark.parametrize("trial", [*REMAINDERS, "whole recipe", "batch norm", "dropout", *INTERRUPTED])
 def test_ranks_end_with_the_same_weights_and_metrics(ranks: tuple[Results, Results], trial: str) -> None:
     first, second = (results[trial] for results in ranks)
     for name, value in first["state"].items():
@@ -61,7 +71,7 @@ def test_ranks_end_with_the_same_weights_and_metrics(ranks: tuple[Results, Resul
     assert timeless(first) == timeless(second)
 
 
-@pytest.mark.parametrize("trial", REMAINDERS)
+@pytest.mark.parametrize("trial", [*REMAINDERS, "whole recipe"])
 def test_two_processes_equal_one(ranks: tuple[Results, Results], trial: str) -> None:
     one, both = alone(trial), ranks[0][trial]
     for name, value in one["state"].items():
@@ -87,6 +97,15 @@ def test_a_resumed_trial_of_two_ranks_is_bit_for_bit_the_uninterrupted_one(
         assert timeless(whole) == timeless(resumed)
         for name, value in whole["state"].items():
             assert torch.equal(value, resumed["state"][name]), name
+
+
+@pytest.mark.usefixtures("ranks")
+def test_one_process_goes_on_where_two_were(folder: Path) -> None:
+    worker = Worker()
+    worker.begin(configured("whole recipe"), str(folder / "left"))
+    resumed = importlib.import_module("two_ranks").finish(worker)
+    for expected, got in zip(timeless(alone("whole recipe")), timeless(resumed), strict=True):
+        assert got == pytest.approx(expected, abs=1e-5)
 
 
 def test_every_rank_learns_of_a_divergence_at_the_same_step(ranks: tuple[Results, Results]) -> None:

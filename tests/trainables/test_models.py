@@ -1,19 +1,32 @@
 import pickle
+from dataclasses import replace
 
 import pytest
 import torch
 
-from trainables import Dataset, ModelConfig, ModelError, build_model, check_model, mlp, resnet
+from trainables import Dataset, ModelConfig, ModelError, Split, build_model, check_model, cnn, mlp, mobile, resnet
+
+BUILDERS = [mlp, cnn, resnet, mobile]
 
 
-@pytest.mark.parametrize("builder", [mlp, resnet])
+@pytest.fixture(scope="module")
+def values() -> Dataset:
+    """Three features of other sizes, and what is to be predicted from them."""
+    inputs = torch.rand(60, 3, generator=torch.Generator().manual_seed(0)) * torch.tensor([1.0, 100.0, 0.01])
+    split = Split(inputs, inputs.sum(1, keepdim=True) + 500)
+    std, mean = torch.std_mean(inputs, dim=0)
+    unit, centre = torch.std_mean(split.targets, dim=0)
+    return Dataset(split, split, split, (), mean, std, target_mean=centre, target_std=unit)
+
+
+@pytest.mark.parametrize("builder", BUILDERS)
 @pytest.mark.parametrize("shape", [(1, 8, 8), (3, 13, 10)])
 def test_shipped_models_map_images_to_logits(builder, shape) -> None:
     model = builder(shape, 7, width=4, depth=2, dropout=0.1)
     assert model(torch.rand(3, *shape)).shape == (3, 7)
 
 
-@pytest.mark.parametrize("builder", [mlp, resnet])
+@pytest.mark.parametrize("builder", BUILDERS)
 def test_width_and_depth_make_the_model_larger(builder) -> None:
     def size(**arguments: int) -> int:
         return sum(parameter.numel() for parameter in builder((1, 8, 8), 10, **arguments).parameters())
@@ -22,7 +35,7 @@ def test_width_and_depth_make_the_model_larger(builder) -> None:
 
 
 def test_dropout_is_in_the_model() -> None:
-    for builder in (mlp, resnet):
+    for builder in BUILDERS:
         model = builder((1, 8, 8), 10, dropout=0.5).train()
         images = torch.rand(8, 1, 8, 8)
         assert not torch.equal(model(images), model(images))
@@ -50,9 +63,12 @@ def test_a_users_own_module_is_built_like_a_shipped_one(digits: Dataset) -> None
     [
         (
             {"name": "mpl"},
-            r"^model\.name: must be one of mlp, resnet or 'package.module:Callable', but got 'mpl'; did you mean 'mlp'",
+            r"^model\.name: must be one of mlp, cnn, resnet, mobile or 'package.module:Callable', .*you mean 'mlp'",
         ),
-        ({"widht": 3}, r"^model\.widht: unknown argument; 'resnet' takes width, depth, dropout; did you mean 'width'"),
+        (
+            {"widht": 3},
+            r"^model\.widht: unknown argument; 'resnet' takes width, depth, dropout, stem; did you mean 'width'",
+        ),
         (
             {"name": "own_model:Perceptron", "width": 3},
             r"^model\.width: unknown argument; 'own_model:Perceptron' takes hidden$",
@@ -75,6 +91,8 @@ def test_a_users_own_module_is_built_like_a_shipped_one(digits: Dataset) -> None
         ({"depth": True}, r"^model\.depth: .*, but got True$"),
         ({"name": "mlp", "dropout": 2.0}, r"^model\.dropout: must be a number from 0 to below 1, but got 2\.0$"),
         ({"dropout": False}, r"^model\.dropout: .*, but got False$"),
+        ({"stem": 3}, r"^model\.stem: must be one of 1, 2, 4, but got 3$"),
+        ({"name": "mobile", "stem": True}, r"^model\.stem: .*, but got True$"),
     ],
 )
 def test_errors_say_what_would_work(digits: Dataset, config: dict, message: str) -> None:
@@ -90,6 +108,61 @@ def test_what_only_a_users_builder_knows_is_told_when_it_is_called(digits: Datas
     check_model(config)
     with pytest.raises(ModelError, match=r"^model: 'own_model:Perceptron' cannot be built with {'hidden': -1}: "):
         build_model(config, digits)
+
+
+@pytest.mark.usefixtures("own_modules")
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        (
+            {"name": "own_model:OneTooFew"},
+            r"^model: 'own_model:OneTooFew' must give \(batch, 10\) outputs for 10 classes, but gave \(2, 9\)",
+        ),
+        (
+            {"name": "own_model:Two"},
+            r"must give \(batch, 10\) outputs for 10 classes, but gave tuple for a batch of 2$",
+        ),
+        (
+            {"name": "own_model:ForColours"},
+            r"^model: 'own_model:ForColours' cannot take inputs of shape \(2, 1, 8, 8\): RuntimeError: .*channels",
+        ),
+    ],
+)
+def test_what_does_not_fit_the_data_is_told_before_training(digits: Dataset, config: dict, message: str) -> None:
+    with pytest.raises(ModelError, match=message):
+        build_model(ModelConfig.model_validate(config), digits)
+
+
+def test_a_stem_looks_at_fewer_places() -> None:
+    def places(stem: int) -> int:
+        return int(resnet((1, 16, 16), 10, width=4, stem=stem)[:3](torch.rand(1, 1, 16, 16)).shape[-1])
+
+    assert [places(stem) for stem in (1, 2, 4)] == [16, 8, 8]
+    assert resnet((1, 16, 16), 10, width=4, stem=4)[:6](torch.rand(1, 1, 16, 16)).shape[-1] == 4
+
+
+def test_features_are_normalised_and_values_are_in_their_units(values: Dataset) -> None:
+    model = build_model(ModelConfig.model_validate({"name": "mlp", "width": 4}), values)
+    normalized = next(iter(model.children()))(values.train.inputs)
+    assert torch.allclose(normalized.mean(0), torch.zeros(3), atol=1e-4)
+    assert torch.allclose(normalized.std(0), torch.ones(3), atol=1e-4)
+    guesses = model.eval()(values.train.inputs)
+    assert guesses.shape == (60, 1)
+    assert float((guesses - values.target_mean).abs().max()) < 5 * float(values.target_std)
+
+
+@pytest.mark.parametrize("name", ["cnn", "resnet", "mobile"])
+def test_a_convolution_of_features_is_refused(values: Dataset, name: str) -> None:
+    message = rf"^model\.name: '{name}' is for images, but the data has 3 features; use mlp$"
+    with pytest.raises(ModelError, match=message):
+        build_model(ModelConfig(name=name), values)
+
+
+@pytest.mark.parametrize("name", ["cnn", "resnet", "mobile"])
+def test_images_may_have_a_value_to_predict(digits: Dataset, name: str) -> None:
+    targets = digits.train.targets.float().unsqueeze(1)
+    data = replace(digits, train=Split(digits.train.inputs, targets), classes=())
+    assert build_model(ModelConfig(name=name), data)(digits.train.inputs[:3]).shape == (3, 1)
 
 
 def test_what_a_builder_makes_must_be_a_module(digits: Dataset) -> None:

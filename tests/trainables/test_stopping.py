@@ -1,10 +1,12 @@
 from math import nan
 
-from trainables import EarlyStopping, StoppingConfig
+import pytest
+
+from trainables import EarlyStopping, Evaluation, StoppingConfig
 
 
 def feed(stopping: EarlyStopping, *values: float) -> list[bool]:
-    return [stopping.update(value) for value in values]
+    return [stopping.update(Evaluation(value)) for value in values]
 
 
 def test_waits_as_long_as_its_patience() -> None:
@@ -47,3 +49,11 @@ def test_state_goes_on_where_it_was() -> None:
     second.load_state_dict(first.state_dict())
     assert feed(second, 0.95, 0.6) == [False, True]
     assert second.stop
+
+
+@pytest.mark.parametrize(("metric", "field"), [("val_accuracy", "accuracy"), ("val_r2", "r2")])
+def test_what_should_rise_is_watched_likewise(metric, field: str) -> None:
+    stopping = EarlyStopping(StoppingConfig(metric=metric, patience=2, min_delta=0.1))
+    seen = [stopping.update(Evaluation(1.0, **{field: value})) for value in (0.5, 0.7, 0.6, 0.75)]
+    assert seen == [True, True, False, True]
+    assert stopping.stop

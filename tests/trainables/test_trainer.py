@@ -1,6 +1,7 @@
 import copy
 import itertools
 import pickle
+import shutil
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ from trainables import (
     Dataset,
     Diverged,
     EpochMetrics,
+    SettingError,
+    Split,
     TrainConfig,
     Trainer,
     evaluate,
@@ -54,10 +57,25 @@ def assert_same(one: Any, other: Any) -> None:
         assert one == other
 
 
-@pytest.mark.parametrize("schedule", ["constant", "step", "cosine"])
-@pytest.mark.parametrize("optimizer", ["sgd", "adam", "rmsprop"])
-def test_interrupted_equals_uninterrupted(digits: Dataset, tmp_path: Path, optimizer, schedule) -> None:
-    config = small(optimizer__name=optimizer, schedule__name=schedule, schedule__step_size=1)
+RECIPES: dict[str, dict[str, Any]] = {
+    **{name: {"optimizer__name": name} for name in ("sgd", "adam", "adamw", "rmsprop")},
+    **{
+        name: {"schedule__name": name, "schedule__step_size": 1, "schedule__patience": 0}
+        for name in ("constant", "step", "exponential", "one_cycle", "plateau")
+    },
+    "warm-up": {"schedule__warmup": 2},
+    "averaged weights": {"ema": 0.9, "stopping__metric": "val_accuracy"},
+    "mixing": {"augment__mixup": 0.4, "augment__cutmix": 1.0, "label_smoothing": 0.1},
+    "parts and clipping": {"accumulate": 3, "optimizer__clip_norm": 0.5},
+    "bfloat16": {"precision": "bfloat16"},
+    "float16": {"precision": "float16", "optimizer__clip_norm": 0.5},
+    "convolutions": {"model": {"name": "resnet", "width": 4}, "ema": 0.9, "epochs": 3},
+}
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_interrupted_equals_uninterrupted(digits: Dataset, tmp_path: Path, recipe: str) -> None:
+    config = small(**RECIPES[recipe])
     whole = Trainer(config, digits)
     expected = list(whole.epochs())
 
@@ -108,7 +126,7 @@ def test_ends_with_the_weights_of_the_best_epoch(digits: Dataset, metric: str, s
     metrics = list(trainer.epochs())
     best = min(metrics, key=lambda m: sign * getattr(m, metric))
     assert best.epoch < 6
-    assert evaluate(trainer.model, digits.validation) == (best.val_loss, best.val_accuracy)
+    assert evaluate(trainer.model, digits.validation)[:2] == (best.val_loss, best.val_accuracy)
     assert_same(trainer.model.state_dict(), trainer.best_state)
 
 
@@ -133,11 +151,9 @@ def test_seeds_decide(digits: Dataset) -> None:
 def test_every_image_counts_once_an_epoch(digits: Dataset) -> None:
     """77 leaves one image over (it joins the batch before), 269 leaves three: the loss is still the mean over all."""
     model = nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
-    expected = evaluate(model, digits.train)[0]
+    expected = evaluate(model, digits.train).loss
     for batch_size in (64, 77, 269, 5000):
-        config = TrainConfig.of(
-            {"batch_size": batch_size, "epochs": 1, "optimizer": {"lr": 1e-12}, "augment": {"shift": 0}}
-        )
+        config = TrainConfig.of({"batch_size": batch_size, "epochs": 1, "optimizer": {"lr": 1e-12}})
         (metrics,) = Trainer(config, digits, model=copy.deepcopy(model)).epochs()
         assert metrics.train_loss == pytest.approx(expected, rel=1e-4)
 
@@ -184,16 +200,146 @@ def test_validation_that_is_not_finite_is_divergence_too(digits: Dataset) -> Non
         list(Trainer(config, digits, model=model, objective=objective).epochs())
 
 
-def test_evaluate_is_the_mean_over_the_split_and_leaves_the_mode(digits: Dataset) -> None:
-    model = nn.Sequential(nn.Flatten(), nn.Dropout(0.5), nn.Linear(64, 10)).train()
-    loss, accuracy = evaluate(model, digits.train)
-    assert model.training
-    with torch.no_grad():
-        logits = model.eval()(digits.train.inputs)
-    assert loss == pytest.approx(float(nn.functional.cross_entropy(logits, digits.train.targets)), rel=1e-5)
-    assert accuracy == pytest.approx(float((logits.argmax(1) == digits.train.targets).float().mean()), rel=1e-6)
-
-
 def test_a_sweeps_metrics_are_fields_of_an_epoch(digits: Dataset) -> None:
     assert set(metric_names()) <= set(EpochMetrics.__dataclass_fields__)
     assert "val_accuracy" in metric_names()
+
+
+def steps_alike(digits: Dataset, one: TrainConfig, other: TrainConfig, **tolerance: float) -> None:
+    """Both end with the same weights; the model has no BatchNorm, whose statistics depend on the parts."""
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Flatten(), nn.Linear(64, 32), nn.Tanh(), nn.Linear(32, 10))
+    states = []
+    for config in (one, other):
+        trainer = Trainer(config, digits, model=copy.deepcopy(model))
+        list(trainer.epochs())
+        states.append(trainer.model.state_dict())
+    for name, value in states[0].items():
+        assert torch.allclose(value, states[1][name], **tolerance), name
+
+
+def test_accumulated_parts_make_the_step_of_the_whole_batch(digits: Dataset) -> None:
+    steps_alike(digits, small(epochs=2), small(epochs=2, accumulate=5), atol=1e-5)
+
+
+def test_float16_takes_the_same_way(digits: Dataset) -> None:
+    """Gradients are scaled against underflow, and back before they are clipped."""
+    recipe = {"epochs": 2, "optimizer__clip_norm": 0.5}
+    steps_alike(digits, small(**recipe), small(**recipe, precision="float16"), atol=0.02)
+
+
+def test_gradients_are_clipped_as_torch_does(digits: Dataset) -> None:
+    model = nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
+    other = copy.deepcopy(model)
+    overrides = {"optimizer.momentum": 0.0, "optimizer.weight_decay": 0.0, "schedule.name": "constant"}
+    config = TrainConfig.of({"epochs": 1, "batch_size": 2000, "optimizer": {"lr": 0.5, "clip_norm": 0.01}}, overrides)
+    list(Trainer(config, digits, model=model).epochs())
+    nn.functional.cross_entropy(other(digits.train.inputs), digits.train.targets).backward()
+    assert float(nn.utils.clip_grad_norm_(other.parameters(), 0.01)) > 0.01
+    with torch.no_grad():
+        for parameter, got in zip(other.parameters(), model.parameters(), strict=True):
+            assert torch.allclose(parameter - 0.5 * parameter.grad, got, atol=1e-6)
+
+
+def test_averaged_weights_are_what_is_measured_and_kept(digits: Dataset) -> None:
+    trainer = Trainer(small(ema=0.95, epochs=3), digits)
+    metrics = []
+    for epoch in trainer.epochs():
+        metrics.append(epoch)
+        live = copy.deepcopy(trainer.model.state_dict())
+        assert evaluate(trainer.model, digits.validation).loss != epoch.val_loss
+        with trainer.average.applied():
+            assert evaluate(trainer.model, digits.validation).loss == pytest.approx(epoch.val_loss, rel=1e-6)
+        assert_same(trainer.model.state_dict(), live)
+    best = min(metrics, key=lambda m: m.val_loss)
+    assert evaluate(trainer.model, digits.validation).loss == pytest.approx(best.val_loss, rel=1e-6)
+
+
+def test_smoothed_and_mixed_labels_are_those_of_torchs_loss(digits: Dataset) -> None:
+    model = nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
+    config = TrainConfig.of({"batch_size": 2000, "epochs": 1, "optimizer": {"lr": 1e-12}, "label_smoothing": 0.2})
+    expected = nn.functional.cross_entropy(model(digits.train.inputs), digits.train.targets, label_smoothing=0.2)
+    (metrics,) = Trainer(config, digits, model=copy.deepcopy(model)).epochs()
+    assert metrics.train_loss == pytest.approx(float(expected.detach()), rel=1e-5)
+    assert metrics.val_loss == pytest.approx(evaluate(model, digits.validation).loss, rel=1e-5)
+
+
+@pytest.mark.parametrize("name", ["cnn", "resnet", "mobile"])
+def test_the_layout_of_memory_changes_nothing_else(digits: Dataset, name: str) -> None:
+    def loss(channels_last: bool) -> float:
+        config = TrainConfig.of({"model": {"name": name, "width": 8}, "epochs": 1, "channels_last": channels_last})
+        (metrics,) = Trainer(config, digits).epochs()
+        return metrics.val_loss
+
+    assert loss(True) == pytest.approx(loss(False), rel=2e-2)
+
+
+@pytest.mark.parametrize(("asked", "expected"), [(None, False), (True, True)])
+def test_a_users_model_has_the_usual_layout_unless_asked(digits: Dataset, asked: bool | None, expected: bool) -> None:
+    model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.Conv2d(4, 4, 3), nn.Flatten(), nn.Linear(64, 10))
+    Trainer(TrainConfig.of({"model": {"name": "own:Net"}, "channels_last": asked}), digits, model=model)
+    assert model[1].weight.is_contiguous(memory_format=torch.channels_last) is expected
+
+
+@pytest.fixture(scope="module")
+def diabetes() -> Dataset:
+    """442 patients, ten features, a measure of the disease a year later (Efron et al. 2004)."""
+    from sklearn.datasets import load_diabetes
+
+    features, values = (torch.from_numpy(part).float() for part in load_diabetes(return_X_y=True))
+    parts = [Split(features[start::3], values[start::3].unsqueeze(1)) for start in range(3)]
+    std, mean = torch.std_mean(parts[0].inputs, dim=0)
+    unit, centre = torch.std_mean(parts[0].targets, dim=0)
+    return Dataset(*parts, (), mean, std, target_mean=centre, target_std=unit)
+
+
+@pytest.mark.parametrize("mixup", [0.0, 0.3])
+def test_learns_to_predict_values(diabetes: Dataset, mixup: float) -> None:
+    config = TrainConfig.of(
+        {
+            "model": {"name": "mlp", "width": 32, "depth": 1, "dropout": 0.2},
+            "augment": {"mixup": mixup},
+            "optimizer": {"name": "adamw", "lr": 0.01},
+            "stopping": {"metric": "val_r2"},
+            "epochs": 40,
+            "batch_size": 32,
+        }
+    )
+    trainer = Trainer(config, diabetes)
+    metrics = list(trainer.epochs())
+    best = max(metrics, key=lambda m: m.val_r2)
+    assert best.val_r2 > 0.3
+    assert best.val_loss < 0.8
+    assert best.val_accuracy is None
+    test = evaluate(trainer.model, diabetes.test, unit=float(diabetes.target_std))
+    assert test.r2 > 0.2
+    assert float((trainer.model(diabetes.test.inputs) - diabetes.test.targets).abs().mean()) < 70
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (
+            {"stopping.metric": "val_accuracy"},
+            r"^stopping\.metric: must be val_loss or val_r2, as .* values to predict",
+        ),
+        ({"label_smoothing": 0.1}, r"^label_smoothing: must be 0, as digits has values to predict, but got 0\.1$"),
+        ({"augment.shift": 0.1}, r"^augment\.shift: is for images, but the data has 10 features$"),
+        ({"model.name": "resnet"}, r"^model\.name: 'resnet' is for images, but the data has 10 features; use mlp$"),
+    ],
+)
+def test_what_is_not_for_values_or_features_is_refused(diabetes: Dataset, overrides: dict, message: str) -> None:
+    with pytest.raises(SettingError, match=message):
+        Trainer(TrainConfig.of({"model": {"name": "mlp"}}, overrides), diabetes)
+
+
+def test_what_is_not_for_classes_is_refused(digits: Dataset) -> None:
+    message = r"^stopping\.metric: must be val_loss or val_accuracy, as digits has classes, but got val_r2$"
+    with pytest.raises(SettingError, match=message):
+        Trainer(small(stopping__metric="val_r2"), digits)
+
+
+@pytest.mark.skipif(shutil.which("c++") is None, reason="torch.compile needs a compiler")
+@pytest.mark.slow
+def test_a_compiled_model_trains_alike(digits: Dataset) -> None:
+    steps_alike(digits, small(epochs=1), small(epochs=1, compile=True), atol=1e-4)

@@ -103,7 +103,7 @@ def test_the_first_and_the_last_epoch_are_on_the_disk_when_reported(tmp_path: Pa
         if epoch == 2:
             continue
         saved = load_checkpoint(tmp_path / CHECKPOINT)
-        assert (saved["trainer"]["epoch"], len(saved["history"]), saved["version"]) == (epoch, epoch, 2)
+        assert (saved["trainer"]["epoch"], len(saved["history"]), saved["version"]) == (epoch, epoch, 3)
         assert TrainConfig.model_validate(saved["config"]) == TrainConfig.of(MLP)
         assert set(saved["trainer"]["best"]) == set(saved["trainer"]["model"])
 
@@ -200,7 +200,7 @@ def test_another_configs_checkpoint_is_refused(tmp_path: Path) -> None:
 
 def test_a_checkpoint_of_another_version_is_refused(tmp_path: Path) -> None:
     save_checkpoint(tmp_path / CHECKPOINT, {"version": 99})
-    with pytest.raises(CheckpointError, match="has version 99, but this program reads 2"):
+    with pytest.raises(CheckpointError, match="has version 99, but this program reads 3"):
         Worker().begin(config(MLP), str(tmp_path))
 
 
@@ -211,7 +211,7 @@ def test_the_best_weights_come_back_as_a_model(tmp_path: Path) -> None:
     assert min(losses) < losses[-1]
     model, trained = load_best(tmp_path / CHECKPOINT)
     assert trained == worker.trainer.config
-    assert evaluate(model, load_data(trained.data).validation)[0] == pytest.approx(min(losses), abs=1e-6)
+    assert evaluate(model, load_data(trained.data).validation).loss == pytest.approx(min(losses), abs=1e-6)
 
 
 def test_begin_comes_first() -> None:

@@ -10,10 +10,10 @@ from torch import Tensor, nn
 
 from trainables.compress.hints import Guided
 from trainables.compress.losses import LOSSES, OF_CLASSES
-from trainables.compress.plan import Loss
+from trainables.compress.plan import StudentConfig
 from trainables.compress.probe import device_of
 from trainables.data import as_floats
-from trainables.trainer import Objective, cross_entropy
+from trainables.objectives import Objective, cross_entropy
 
 BATCH = 256
 
@@ -42,31 +42,33 @@ def frozen(teacher: nn.Module) -> nn.Module:
 
 
 class Distillation:
-    """The Objective of a student: `weight` of the loss is what `teacher` says of the same (augmented) inputs, the rest
-    is `task`, the loss without a teacher. With weight 0 the teacher is not asked.
+    """The Objective of a student: `distil_weight` of the loss is what `teacher` says of the same (augmented) inputs, the
+    rest is `task`, the loss without a teacher. With weight 0 the teacher is not asked.
 
-    teacher: frozen, where the inputs are. guided: the student with its adapters, for the loss "hints".
+    teacher: frozen, where the inputs are. guided: the student with its adapters, for the loss "hints". unit: in what
+    predicted values are compared; see squared_error().
     """
 
     def __init__(
         self,
         teacher: nn.Module,
-        loss: Loss = "kl",
-        temperature: float = 4.0,
-        weight: float = 0.7,
-        guided: Guided | None = None,
+        config: StudentConfig,
         task: Objective = cross_entropy,
+        *,
+        guided: Guided | None = None,
+        unit: float = 1.0,
     ) -> None:
         self._teacher = teacher
-        self._loss = loss
-        self._soft = LOSSES.get(loss)
-        self._temperature = temperature
-        self._weight = weight if self._soft else 0.0
-        self._guided = guided
+        self._loss = config.loss
+        self._soft = LOSSES.get(config.loss)
+        self._temperature = config.temperature
+        self._weight = config.distil_weight if self._soft else 0.0
         self._task = task
+        self._guided = guided
+        self._unit = unit
 
     def __call__(self, outputs: Tensor, targets: Tensor, inputs: Tensor) -> Tensor:
-        """The mean loss of a batch: outputs (B, classes), targets (B,) or mixed (B, classes), inputs (B, ...)."""
+        """The mean loss of a batch: outputs (B, K), targets (B,) or mixed (B, K), inputs (B, ...). Raises DistilError."""
         task = self._task(outputs, targets, inputs)
         if self._soft is None or not self._weight:
             return task
@@ -74,7 +76,7 @@ class Distillation:
             raise DistilError(f"loss: {self._loss} compares classes; where a value is predicted, use kl or hints")
         with torch.no_grad():
             answers = self._teacher(inputs).float()
-        taught = self._soft(outputs.float(), answers, targets, self._temperature)
+        taught = self._soft(outputs.float() / self._unit, answers / self._unit, targets, self._temperature)
         if self._guided is not None:
             taught = taught + self._guided.distance()
         return self._weight * taught + (1 - self._weight) * task

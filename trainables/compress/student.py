@@ -11,15 +11,17 @@ from typing import Any
 import torch
 from torch import nn
 
+from trainables.batches import Batches
 from trainables.compress.distil import DistilError, Distillation, Ensemble, frozen, recalibrate
 from trainables.compress.hints import INSIDE, Guided, HintError
 from trainables.compress.plan import Parent, StudentConfig
 from trainables.compress.prune import PruneError, Pruning, kept_layers, prune
 from trainables.compress.sparse import GradualSparsity, prunable_weights
 from trainables.compress.widths import Widths, narrowed, widths_of
-from trainables.config import OptimizerConfig, ScheduleConfig, StoppingConfig, TrainConfig
-from trainables.data import Dataset, Split
+from trainables.config import OptimizerConfig, ParallelConfig, ScheduleConfig, StoppingConfig, TrainConfig
+from trainables.data import Dataset
 from trainables.models import build_model
+from trainables.objectives import make_objective
 from trainables.parallel import SOLO, Group
 from trainables.parallel.ddp import broadcast
 from trainables.stopping import EarlyStopping
@@ -64,9 +66,9 @@ class StudentTrainer:
         return self._model
 
     @property
-    def train(self) -> Split:
-        """What it trains on."""
-        return self.data.train
+    def batches(self) -> Batches:
+        """What an epoch consists of; there from the first epoch on."""
+        return self._running().batches
 
     @property
     def finished(self) -> bool:
@@ -161,7 +163,8 @@ class StudentTrainer:
         self._round, self._model = number, model
         torch.manual_seed(train.seed)
         guided = self._guided(model, teacher) if config.loss == "hints" else None
-        objective = Distillation(teacher, config.loss, config.temperature, config.distil_weight, guided)
+        task = make_objective(self.data, train.label_smoothing)
+        objective = Distillation(teacher, config, task, guided=guided, unit=float(self.data.target_std))
         trainer = Trainer(train, self.data, model=guided or model, objective=objective, group=self.group)
         self._trainer = trainer
         if config.sparsity and number == len(config.rounds) - 1:
@@ -176,24 +179,31 @@ class StudentTrainer:
             raise DistilError(str(error)) from error
 
     def _sparsify(self, model: nn.Module, trainer: Trainer) -> GradualSparsity:
-        steps = max(1, len(self.train) // trainer.config.batch_size) * trainer.config.epochs
+        steps = trainer.batches.steps * trainer.config.epochs
         weights = prunable_weights(model, kept_layers(model, self.config.keep))
         sparsity = GradualSparsity(weights, self.config.sparsity, self.config.scope, int(RAMP * steps))
         trainer.optimizer.register_step_post_hook(lambda *_: sparsity.after_step())
         return sparsity
 
     def _train_config(self, number: int) -> TrainConfig:
-        """As the parent was trained, but by SGD with a cosine, as long as the student's settings say."""
+        """As the parent was trained, but by SGD with a cosine, as long as the student's settings say.
+
+        Averages of weights would blur zeros, and hooks and stages of a model do not go together.
+        """
         config, parent = self.config, self.parent.train
         decay = parent.optimizer.weight_decay if config.weight_decay is None else config.weight_decay
         return parent.model_copy(
             update={
+                "model": config.architecture or parent.model,
                 "epochs": self._epochs_of(number),
                 "batch_size": config.batch_size or parent.batch_size,
                 "seed": (parent.seed + number) % 2**32,
                 "optimizer": OptimizerConfig(lr=config.lr, weight_decay=decay),
                 "schedule": ScheduleConfig(),
                 "stopping": StoppingConfig(metric=parent.stopping.metric),
+                "parallel": ParallelConfig(),
+                "ema": 0.0 if config.sparsity else parent.ema,
+                "compile": parent.compile and config.loss != "hints",
             }
         )
 

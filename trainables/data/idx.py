@@ -12,7 +12,38 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from trainables.data.dataset import DataError
+from trainables.config import DataConfig
+from trainables.data.dataset import DataError, Dataset, Split
+from trainables.data.settings import required_path
+from trainables.data.splitting import Given, split
+from trainables.data.statistics import mean_std
+
+FASHION_MNIST = "/usr/share/datasets/fashion-mnist"
+_FASHION = "T-shirt/top, Trouser, Pullover, Dress, Coat, Sandal, Shirt, Sneaker, Bag, Ankle boot"
+_FOUR_FILES = "the folder of the four IDX files"
+
+
+def read_fashion_mnist(config: DataConfig) -> Dataset:
+    """60,000 and 10,000 grey pictures of clothing, 28x28 pixels (Xiao et al. 2017, arXiv:1708.07747)."""
+    if config.path is None and not Path(FASHION_MNIST).is_dir():
+        raise DataError(
+            f"{FASHION_MNIST} does not exist: install Debian's package dataset-fashion-mnist, or let data.path name "
+            "the folder with the four files of Fashion-MNIST"
+        )
+    return _read(config.model_copy(update={"path": config.path or FASHION_MNIST}), tuple(_FASHION.split(", ")))
+
+
+def read_idx(config: DataConfig) -> Dataset:
+    """A folder of four files with the names and the format of MNIST's; classes are called by their numbers."""
+    return _read(config)
+
+
+def _read(config: DataConfig, classes: tuple[str, ...] = ()) -> Dataset:
+    folder = read_folder(required_path(config, _FOUR_FILES), len(classes) or None)
+    train, test = (Split(images.unsqueeze(1), labels) for images, labels in folder)
+    classes = classes or tuple(str(number) for number in range(int(train.targets.max()) + 1))
+    parts = split(Given(train, test=test), config, classes)
+    return Dataset(*parts, classes, *mean_std(parts[0].inputs))
 
 
 def read_folder(folder: Path, classes: int | None = None) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
@@ -22,7 +53,7 @@ def read_folder(folder: Path, classes: int | None = None) -> tuple[tuple[Tensor,
     test part are below the number of the training part's. Raises DataError, which names the file.
     """
     if not folder.is_dir():
-        raise DataError(f"{folder} must be the folder of the four IDX files, but there is no such folder")
+        raise DataError(f"{folder} must be {_FOUR_FILES}, but it is a file")
     train = _read_part(folder, "train", classes)
     test = _read_part(folder, "t10k", classes or int(train[1].max()) + 1)
     if test[0].shape[1:] != train[0].shape[1:]:
@@ -35,7 +66,7 @@ def read_folder(folder: Path, classes: int | None = None) -> tuple[tuple[Tensor,
 
 def _read_part(folder: Path, part: str, classes: int | None) -> tuple[Tensor, Tensor]:
     images_file, labels_file = (_find(folder, f"{part}-{kind}-ubyte") for kind in ("images-idx3", "labels-idx1"))
-    images, labels = _read(images_file, dimensions=3), _read(labels_file, dimensions=1)
+    images, labels = _read_file(images_file, dimensions=3), _read_file(labels_file, dimensions=1)
     if len(labels) != len(images):
         raise DataError(
             f"{labels_file} must hold a label for each of the {len(images)} images in {images_file.name}, "
@@ -55,7 +86,7 @@ def _find(folder: Path, name: str) -> Path:
     raise DataError(f"{compressed} is missing, and so is {name}")
 
 
-def _read(path: Path, dimensions: int) -> Tensor:
+def _read_file(path: Path, dimensions: int) -> Tensor:
     """The bytes of an IDX file in their shape: the magic number, big-endian sizes, the values row by row."""
     content, magic, header = _content(path), bytes((0, 0, 8, dimensions)), 4 + 4 * dimensions
     if content[:4] != magic:

@@ -1,4 +1,4 @@
-"""Data parallelism: who the workers of a trial are, and the sums they make together.
+"""Who the workers of a trial are, and the sums they make together.
 
 Gradients are summed explicitly as one flat tensor: a short last batch, of which ranks get unequal shares or
 none, then needs no special case, and the weighted sum is the gradient of the global batch.
@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from functools import lru_cache
 from typing import Any
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch.distributed import ProcessGroup
 
 # A rank that died without closing its sockets must become an error of the others, not an endless wait.
 _TIMEOUT = timedelta(minutes=5)
@@ -27,18 +29,50 @@ def pick_device() -> torch.device:
 
 @dataclass(frozen=True)
 class Group:
-    """This process among the `size` processes that train one model."""
+    """This process among the `size` processes that train one model.
+
+    Where a model is cut into `stages`, one process each, that many ranks after each other are a replica of it.
+
+    Attributes:
+        peers: the process group of the ranks that hold the same stage, in the order of replicas; None is all ranks.
+        line: the process group of this replica's ranks, in the order of stages; None where there is one stage.
+    """
 
     rank: int = 0
     size: int = 1
     device: torch.device = field(default_factory=pick_device)
+    stages: int = 1
+    peers: ProcessGroup | None = field(default=None, repr=False, compare=False)
+    line: ProcessGroup | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def replicas(self) -> int:
+        return self.size // self.stages
+
+    @property
+    def replica(self) -> int:
+        return self.rank // self.stages
+
+    @property
+    def stage(self) -> int:
+        return self.rank % self.stages
 
     def share(self, n: int) -> slice:
-        """This rank's contiguous part of n rows, of two at least if not empty: BatchNorm needs two."""
-        sharing = max(1, min(self.size, n // 2))
-        if self.rank >= sharing:
+        """This replica's contiguous part of n rows, of two at least if not empty: BatchNorm needs two."""
+        sharing = max(1, min(self.replicas, n // 2))
+        if self.replica >= sharing:
             return slice(n, n)
-        return slice(n * self.rank // sharing, n * (self.rank + 1) // sharing)
+        return slice(n * self.replica // sharing, n * (self.replica + 1) // sharing)
+
+    def staged(self, stages: int) -> Group:
+        """The same processes as a mesh of replicas and stages. Every rank calls it. Raises ValueError."""
+        if self.size % stages:
+            rule = "the number of workers must be a multiple of parallel.stages"
+            raise ValueError(f"{rule}, {stages}, but got {self.size}")
+        if stages == 1:
+            return Group(self.rank, self.size, self.device)
+        peers, line = _process_groups(self.size, stages)
+        return replace(self, stages=stages, peers=peers, line=line)
 
 
 SOLO = Group()
@@ -70,6 +104,7 @@ def join_group(rank: int, size: int, address: str, device: torch.device | None =
 
 def leave_group() -> None:
     """Leaves the group joined before; nothing happens where there is none."""
+    _process_groups.cache_clear()
     if dist.is_initialized():
         dist.destroy_process_group()
 
@@ -82,31 +117,31 @@ def all_sum(values: Tensor, group: Group) -> Tensor:
 
 
 def sum_gradients(parameters: Iterable[nn.Parameter], group: Group) -> None:
-    """Every rank's gradients added up; a rank without a gradient adds zeros."""
-    if group.size == 1:
+    """Every replica's gradients added up; one without a gradient adds zeros."""
+    if group.replicas == 1:
         return
     trained = [parameter for parameter in parameters if parameter.requires_grad]
     for parameter in trained:
         if parameter.grad is None:
             parameter.grad = torch.zeros_like(parameter)
-    _all_sum_flat([parameter.grad for parameter in trained if parameter.grad is not None], 1.0)
+    _all_sum_flat([parameter.grad for parameter in trained if parameter.grad is not None], 1.0, group)
 
 
 def average_buffers(model: nn.Module, group: Group) -> None:
-    """One set of BatchNorm statistics from those that each rank saw; counters are taken from rank 0."""
-    if group.size == 1:
+    """One set of BatchNorm statistics from those that each replica saw; counters are taken from the first."""
+    if group.replicas == 1:
         return
-    _all_sum_flat([buffer for buffer in model.buffers() if buffer.is_floating_point()], 1 / group.size)
+    _all_sum_flat([buffer for buffer in model.buffers() if buffer.is_floating_point()], 1 / group.replicas, group)
     for buffer in model.buffers():
         if not buffer.is_floating_point():
-            dist.broadcast(buffer, src=0)
+            dist.broadcast(buffer, group=group.peers, group_src=0)
 
 
 def copy_from_first(model: nn.Module, group: Group) -> None:
-    """Rank 0's weights and buffers in every rank."""
-    if group.size > 1:
+    """The first replica's weights and buffers in every other."""
+    if group.replicas > 1:
         for value in model.state_dict().values():
-            dist.broadcast(value, src=0)
+            dist.broadcast(value, group=group.peers, group_src=0)
 
 
 def broadcast(value: Any, group: Group) -> Any:
@@ -118,12 +153,22 @@ def broadcast(value: Any, group: Group) -> Any:
     return box[0]
 
 
-def _all_sum_flat(tensors: list[Tensor], scale: float) -> None:
-    """The scaled sums over ranks, written back in place, as one message."""
+@lru_cache
+def _process_groups(size: int, stages: int) -> tuple[ProcessGroup, ProcessGroup]:
+    """This rank's peers and line (see Group); kept while the group lasts, since they are not given back."""
+    same_stage = [list(range(stage, size, stages)) for stage in range(stages)]
+    same_replica = [list(range(first, first + stages)) for first in range(0, size, stages)]
+    peers, _ = dist.new_subgroups_by_enumeration(same_stage, timeout=_TIMEOUT)
+    line, _ = dist.new_subgroups_by_enumeration(same_replica, timeout=_TIMEOUT)
+    return peers, line
+
+
+def _all_sum_flat(tensors: list[Tensor], scale: float, group: Group) -> None:
+    """The scaled sums over replicas, written back in place, as one message."""
     if not tensors:
         return
     flat = torch.cat([tensor.reshape(-1) for tensor in tensors])
-    dist.all_reduce(flat)
+    dist.all_reduce(flat, group=group.peers)
     totals = torch.split_with_sizes(flat.mul_(scale), [tensor.numel() for tensor in tensors])
     for tensor, total in zip(tensors, totals, strict=True):
         tensor.copy_(total.view_as(tensor))

@@ -11,12 +11,18 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from trainables import DataConfig, TrainConfig, Trainer, load_data, mlp
-from trainables.compress import DistilError, Distillation, Ensemble, Guided, frozen, kl, recalibrate
+from trainables.compress import DistilError, Distillation, Ensemble, Guided, StudentConfig, frozen, kl, recalibrate
+from trainables.objectives import squared_error
 
 DATA = load_data(DataConfig())
 SHAPE = DATA.input_shape
 
 Batch = tuple[Tensor, Tensor, Tensor]
+
+
+def config(loss: str, temperature: float, weight: float) -> StudentConfig:
+    settings = {"loss": loss, "temperature": temperature, "distil_weight": weight}
+    return StudentConfig.model_validate(settings)
 
 
 @pytest.fixture(scope="module")
@@ -35,32 +41,33 @@ def batch() -> Batch:
 def test_the_loss_is_the_weighted_sum(teacher: nn.Module, batch: Batch) -> None:
     logits, labels, images = batch
     expected = 0.6 * kl(logits, teacher(images), labels, 3.0) + 0.4 * F.cross_entropy(logits, labels)
-    torch.testing.assert_close(Distillation(teacher, "kl", 3.0, 0.6)(*batch), expected)
+    torch.testing.assert_close(Distillation(teacher, config("kl", 3.0, 0.6))(*batch), expected)
 
 
 def test_a_student_that_equals_the_teacher_has_nothing_to_learn(teacher: nn.Module, batch: Batch) -> None:
     _, labels, images = batch
-    assert float(Distillation(teacher, "kl", 4.0, 1.0)(teacher(images), labels, images)) == pytest.approx(0, abs=1e-5)
+    assert float(Distillation(teacher, config("kl", 4.0, 1.0))(teacher(images), labels, images)) == pytest.approx(
+        0, abs=1e-5
+    )
 
 
 @pytest.mark.parametrize(("loss", "weight"), [("kl", 0.0), ("cross_entropy", 0.7)])
 def test_without_a_teacher_it_is_cross_entropy(loss: str, weight: float, batch: Batch) -> None:
     logits, labels, _ = batch
     nobody = nn.Module()
-    objective = Distillation(nobody, loss, 4.0, weight)  # type: ignore[arg-type]
-    torch.testing.assert_close(objective(*batch), F.cross_entropy(logits, labels))
+    torch.testing.assert_close(Distillation(nobody, config(loss, 4.0, weight))(*batch), F.cross_entropy(logits, labels))
 
 
 def test_mixed_targets_are_taken(teacher: nn.Module, batch: Batch) -> None:
     logits, labels, images = batch
     mixed = 0.7 * F.one_hot(labels, 10) + 0.3 * F.one_hot(labels.roll(1), 10)
     for loss in ("kl", "logit_standard", "dkd", "dist"):
-        taught = Distillation(teacher, loss, 4.0, 0.5)(logits, mixed, images)  # type: ignore[arg-type]
+        taught = Distillation(teacher, config(loss, 4.0, 0.5))(logits, mixed, images)
         assert taught.isfinite()
 
 
 def test_the_objective_of_the_task_may_be_another(teacher: nn.Module, batch: Batch) -> None:
-    objective = Distillation(teacher, "kl", 4.0, 0.0, task=lambda outputs, targets, inputs: outputs.new_tensor(3.0))
+    objective = Distillation(teacher, config("kl", 4.0, 0.0), lambda outputs, targets, inputs: outputs.new_tensor(3.0))
     assert float(objective(*batch)) == 3
 
 
@@ -73,13 +80,14 @@ def test_hints_are_added_to_the_divergence(teacher: nn.Module, batch: Batch) -> 
     distance = guided.distance()
     guided(images)
     expected = 0.5 * (kl(logits, teacher(images), labels, 4.0) + distance) + 0.5 * F.cross_entropy(logits, labels)
-    torch.testing.assert_close(Distillation(teacher, "hints", 4.0, 0.5, guided)(logits, labels, images), expected)
+    objective = Distillation(teacher, config("hints", 4.0, 0.5), guided=guided)
+    torch.testing.assert_close(objective(logits, labels, images), expected)
 
 
 def test_only_the_student_learns(teacher: nn.Module, batch: Batch) -> None:
     logits, labels, images = batch
     logits.requires_grad_(True)
-    torch.autograd.backward(Distillation(teacher)(logits, labels, images))
+    torch.autograd.backward(Distillation(teacher, StudentConfig())(logits, labels, images))
     assert logits.grad is not None
     assert all(parameter.grad is None and not parameter.requires_grad for parameter in teacher.parameters())
 
@@ -87,11 +95,10 @@ def test_only_the_student_learns(teacher: nn.Module, batch: Batch) -> None:
 def test_predicted_values_have_no_classes_to_compare() -> None:
     line = frozen(nn.Linear(3, 1))
     values, inputs = torch.zeros(4, 1), torch.ones(4, 3)
-    mean_square = F.mse_loss
-    taught = Distillation(line, "kl", weight=1.0, task=lambda ours, its, _: mean_square(ours, its))
-    assert taught(values, values, inputs).isclose(line(inputs).square().mean())
+    taught = Distillation(line, config("kl", 4.0, 1.0), squared_error, unit=5.0)
+    assert taught(values, values, inputs).isclose(line(inputs).square().mean() / 25)
     with pytest.raises(DistilError, match="loss: dkd compares classes; where a value is predicted, use kl or hints"):
-        Distillation(line, "dkd", task=lambda ours, its, _: mean_square(ours, its))(values, values, inputs)
+        Distillation(line, config("dkd", 4.0, 1.0), squared_error)(values, values, inputs)
 
 
 def test_an_ensemble_is_the_mean_of_its_probabilities() -> None:

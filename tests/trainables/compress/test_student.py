@@ -15,8 +15,10 @@ from torch import nn
 
 from trainables import (
     DataConfig,
+    Dataset,
     Diverged,
     EpochMetrics,
+    Split,
     TrainConfig,
     Trainer,
     build_model,
@@ -113,8 +115,9 @@ def test_recalibration_and_distillation_each_bring_accuracy_back(parent: Parent)
     losses.append(evaluate(cut, DATA.validation)[0])
     student = StudentTrainer(parent, DATA, StudentConfig(epochs=3))
     metrics = list(student.epochs())
-    loss, accuracy = evaluate(student.model, DATA.validation)
+    loss, accuracy, _ = evaluate(student.model, DATA.validation)
     assert loss < losses[1] < losses[0]
+    assert accuracy is not None
     assert accuracy > 0.9
     assert loss == pytest.approx(min(m.val_loss for m in metrics))
 
@@ -179,6 +182,44 @@ def test_an_ensemble_teaches(parent: Parent) -> None:
     assert not same(alone, together)
     guided = make_student(parent, DATA, StudentConfig(epochs=1, loss="hints"), teacher=Ensemble([parent.model, second]))
     assert guided.state_dict().keys() == alone.state_dict().keys()
+
+
+@pytest.fixture
+def values() -> Dataset:
+    """Features and a value that depends on them, in large units."""
+    generator = torch.Generator().manual_seed(0)
+    inputs = torch.randn(400, 6, generator=generator)
+    targets = 50 * (inputs[:, :1] - inputs[:, 1:2] * inputs[:, 2:3]) + 7
+    train, rest = Split(inputs[:300], targets[:300]), Split(inputs[300:], targets[300:])
+    return Dataset(
+        train, rest, rest, (), inputs.mean(0), inputs.std(0), target_mean=targets.mean(0), target_std=targets.std(0)
+    )
+
+
+def test_predicted_values_are_taught(values: Dataset) -> None:
+    config = TrainConfig.of({"model": {"name": "mlp", "width": 32}, "epochs": 12, "batch_size": 32})
+    trainer = Trainer(config, values)
+    list(trainer.epochs())
+    parent = Parent(trainer.model, config)
+    for loss in ("cross_entropy", "kl", "hints"):
+        student = StudentTrainer(parent, values, StudentConfig.model_validate({"loss": loss, "epochs": 3}))
+        *_, last = student.epochs()
+        assert last.val_r2 is not None
+        assert last.val_r2 > 0.5
+        assert last.train_loss < 1
+    taylor = StudentConfig(importance="taylor", sparsity=0.5, epochs=1)
+    assert cost(make_student(parent, values, taylor), values.input_shape).macs < cost(parent.model, (6,)).macs
+    with pytest.raises(DistilError, match="dist compares classes"):
+        make_student(parent, values, StudentConfig(loss="dist"))
+
+
+def test_examples_may_be_mixed_and_weights_averaged(parent: Parent) -> None:
+    mixed = TrainConfig.of(
+        {"model": {"name": "mlp", "width": 32}, "augment": {"mixup": 0.4, "cutmix": 1.0}, "ema": 0.9}
+    )
+    for loss in ("kl", "dkd", "hints"):
+        config = StudentConfig.model_validate({"loss": loss, "epochs": 1})
+        assert share(make_student(replace(parent, train=mixed), DATA, config), parent) <= 0.5
 
 
 def test_the_control_differs_in_its_loss_only(parent: Parent) -> None:

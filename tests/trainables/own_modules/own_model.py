@@ -16,4 +16,38 @@ class Perceptron(nn.Module):
         return logits
 
 
+class OneTooFew(Perceptron):
+    def __init__(self, input_shape: tuple[int, ...], classes: int) -> None:
+        super().__init__(input_shape, classes - 1)
+
+
+class Two(Perceptron):
+    """With a second output, as some networks have one for training."""
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:  # type: ignore[override]
+        logits = super().forward(images)
+        return logits, logits
+
+
+class ForColours(nn.Module):
+    def __init__(self, input_shape: tuple[int, ...], classes: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, classes, 3)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.conv(images).mean(dim=(2, 3))
+
+
 NOT_A_MODEL = 3
+
+
+class Stack(nn.Sequential):
+    """Layers that can be cut into stages, without BatchNorm, so that any cut of rows and layers computes the same."""
+
+    def __init__(self, input_shape: tuple[int, ...], classes: int, hidden: int = 32, dropout: float = 0.0) -> None:
+        super().__init__(
+            nn.Sequential(nn.Flatten(), nn.Linear(prod(input_shape), hidden), nn.Tanh()),
+            nn.Dropout(dropout),
+            nn.Sequential(nn.Linear(hidden, hidden), nn.Tanh(), nn.Linear(hidden, hidden), nn.Tanh()),
+            nn.Linear(hidden, classes),
+        )

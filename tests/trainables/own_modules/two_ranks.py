@@ -16,6 +16,7 @@ def run(rank: int, folder: Path, trials: dict[str, dict[str, Any]]) -> None:
     own_folder = folder / f"seen-by-rank-{rank}"
     results["interrupted"] = interrupted(worker, trials["dropout"], str(own_folder), known=1)
     results["report lost"] = interrupted(worker, trials["dropout"], f"{own_folder}-0", known=0)
+    leave(worker, trials["whole recipe"], str(folder / "left"))
     results["checkpoint lost"] = interrupted(worker, trials["dropout"], None, known=1)
     if rank == 0:
         (own_folder / "last.pt").write_bytes(b"damaged")
@@ -40,7 +41,14 @@ def finish(worker: Worker) -> dict[str, Any]:
         metrics.append(worker.epoch())
     data = load_data(worker.trainer.config.data)
     state = {name: value.clone() for name, value in worker.trainer.model.state_dict().items()}
-    return {"metrics": metrics, "state": state, "test": evaluate(worker.trainer.model, data.test, worker.group)}
+    return {"metrics": metrics, "state": state, "test": tuple(evaluate(worker.trainer.model, data.test, worker.group))}
+
+
+def leave(worker: Worker, config: dict[str, Any], folder: str) -> None:
+    """One epoch, saved for whoever goes on."""
+    worker.begin(config, folder)
+    worker.epoch()
+    worker.save()
 
 
 def refused(worker: Worker, config: dict[str, Any], folder: str) -> dict[str, Any]:

@@ -54,7 +54,7 @@ def test_a_folder_must_be_named() -> None:
 
 @pytest.mark.parametrize("name", ["idx", "fashion_mnist"])
 def test_a_missing_folder_is_named(tmp_path: Path, name: str) -> None:
-    with pytest.raises(DataError, match=f"^{re.escape(str(tmp_path / 'nothing'))} .*no such folder"):
+    with pytest.raises(DataError, match=f"^{re.escape(str(tmp_path / 'nothing'))} .*does not exist"):
         load(tmp_path / "nothing", name)
 
 

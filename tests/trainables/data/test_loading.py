@@ -1,5 +1,7 @@
+import re
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -96,18 +98,33 @@ def test_fashion_mnist_keeps_its_own_test_images() -> None:
 
 
 def test_fashion_mnist_that_is_not_there_says_where_it_comes_from(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("trainables.data.loading.FASHION_MNIST", "/nowhere/fashion-mnist")
+    monkeypatch.setattr("trainables.data.idx.FASHION_MNIST", "/nowhere/fashion-mnist")
     with pytest.raises(DataError, match=r"/nowhere/fashion-mnist does not exist: install.* dataset-fashion-mnist"):
         load_data(DataConfig(name="fashion_mnist"))
 
 
 def test_unknown_data_lists_what_there_is() -> None:
-    with pytest.raises(DataError, match=r"one of digits, fashion_mnist, idx, but got 'mnist'"):
-        load_data(DataConfig(name="mnist"))
+    known = "one of digits, fashion_mnist, idx, images, npz, table"
+    with pytest.raises(DataError, match=rf"{known}, but got 'digit'; did you mean 'digits'\?"):
+        load_data(DataConfig(name="digit"))
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ({"size": 8}, "data.size is for images and must be left out for digits, but got 8"),
+        ({"task": "regression"}, "data.task is for npz and table and must be left out for digits"),
+        ({"drop": ["id"]}, "data.drop is for table and must be left out for digits"),
+    ],
+)
+def test_settings_for_other_data_are_refused(setting: dict[str, Any], message: str) -> None:
+    with pytest.raises(DataError, match=re.escape(message)):
+        load_data(DataConfig(**setting))
 
 
 def test_a_part_too_small_for_every_class_is_refused() -> None:
-    with pytest.raises(DataError, match="digits cannot be split by class"):
+    rule = "digits cannot be split by class: data.test must hold out and leave an example for each of 10 classes"
+    with pytest.raises(DataError, match=f"{rule}, but 0.001 makes that 2 of the 1797"):
         load_data(DataConfig(test=0.001))
 
 

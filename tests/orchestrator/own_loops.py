@@ -1,0 +1,36 @@
+"""Training loops as users bring them to a sweep."""
+
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+from trainables.loop import LoopTrial
+
+
+def climb(config: dict[str, Any], trial: LoopTrial) -> None:
+    """Climbs by `step` an epoch. Files in `log` tell which epochs of a trial were trained, and that its loop ended.
+
+    With `breaks` the process dies once, in the third epoch, after saving.
+    """
+    log, saved = Path(config["log"]), trial.load()
+    height, start = (saved["height"], saved["epoch"]) if saved else (0.0, 0)
+    try:
+        for epoch in range(start, trial.epochs):
+            height += config["step"]
+            with (log / f"{trial.id}-trained").open("a") as file:
+                print(epoch + 1, file=file)
+            if config.get("breaks") and epoch == 2 and not (log / "broken").exists():
+                (log / "broken").touch()
+                os.kill(os.getpid(), signal.SIGKILL)
+            trial.save({"height": height, "epoch": epoch + 1})
+            trial.report(height=height, seed=trial.seed)
+    finally:
+        (log / f"{trial.id}-ended").touch()
+
+
+def careless(config: dict[str, Any], trial: LoopTrial) -> None:
+    """Tells something else with step 1, raises with step 2, ends after an epoch with step 3."""
+    if config["step"] == 2:
+        raise RuntimeError("two is bad luck")
+    trial.report(**{"hight" if config["step"] == 1 else "height": 1.0})

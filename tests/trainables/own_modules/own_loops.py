@@ -1,0 +1,72 @@
+"""Training loops as users write them; each keeps what it saw in a list, for the tests to look at."""
+
+from typing import Any
+
+import torch
+
+from trainables.loop import LoopTrial
+
+SEEN: list[Any] = []
+
+
+def descend(config: dict[str, Any], trial: LoopTrial) -> None:
+    """Gradient descent on a parabola; it saves before each report, and goes on from what was saved."""
+    at, start = torch.tensor(8.0), 0
+    saved = trial.load()
+    if saved is not None:
+        at, start = saved["at"], saved["epoch"]
+    SEEN.append(("begins", start))
+    try:
+        for epoch in range(start, trial.epochs):
+            at = at - config["lr"] * 2 * at
+            trial.save({"at": at, "epoch": epoch + 1})
+            trial.report(loss=at**2, at=float(at))
+        SEEN.append("returns")
+    finally:
+        SEEN.append("ends")
+
+
+def forgetful(config: dict[str, Any], trial: LoopTrial) -> None:
+    """Saves nothing and asks for nothing; it reports more often than is wanted of it."""
+    for epoch in range(100):
+        SEEN.append(epoch)
+        trial.report(loss=1 / (epoch + 1))
+
+
+def short(config: dict[str, Any], trial: LoopTrial) -> None:
+    """Knows by itself when it has had enough."""
+    for loss in config.get("losses", (3.0, 2.0)):
+        trial.report(loss=loss)
+
+
+def silent(config: dict[str, Any], trial: LoopTrial) -> None:
+    """Reports nothing."""
+
+
+def stubborn(config: dict[str, Any], trial: LoopTrial) -> None:
+    """Catches whatever can be caught, and goes on."""
+    while True:
+        try:
+            trial.report(loss=1.0)
+        except Exception:
+            SEEN.append("caught")
+
+
+def raises(config: dict[str, Any], trial: LoopTrial) -> None:
+    trial.report(loss=1.0)
+    raise KeyError("bad luck")
+
+
+def leaves(config: dict[str, Any], trial: LoopTrial) -> None:
+    raise SystemExit(3)
+
+
+def nameless(config: dict[str, Any], trial: LoopTrial) -> None:
+    trial.report(los=1.0)
+
+
+NOT_A_LOOP = 3
+
+
+def of_one(config: dict[str, Any]) -> None:
+    """Takes no trial."""

@@ -1,0 +1,18 @@
+"""Settings that are each right, but not for this data or these workers."""
+
+from __future__ import annotations
+
+from typing import Self
+
+
+class SettingError(ValueError):
+    """A setting with which no trial can be trained; the message begins with its key, which `key` holds as well."""
+
+    key: str = ""
+
+    @classmethod
+    def at(cls, key: str, rule: str) -> Self:
+        """The error of that key; the rule says what was got as well."""
+        error = cls(f"{key}: {rule}")
+        error.key = key
+        return error

@@ -1,0 +1,59 @@
+"""Which function trains, and what it is given."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any, Self
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from trainables.config import Count, Seed
+from trainables.imports import import_named
+from trainables.loop.trial import LoopError, LoopTrial
+
+Loop = Callable[[dict[str, Any], LoopTrial], object]
+
+
+class LoopConfig(BaseModel):
+    """One training by a loop of the user's own.
+
+    Attributes:
+        loop: "package.module:function"; it is called with a dict of its arguments and the `LoopTrial`.
+        arguments: what the function is given, by name.
+        epochs: reports that are wanted of it; it may end sooner.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+    loop: str
+    arguments: dict[str, Any] = Field(default_factory=dict)
+    epochs: Count = 27
+    seed: Seed = 0
+
+    @classmethod
+    def of(cls, base: Mapping[str, Any], overrides: Mapping[str, Any] | None = None) -> Self:
+        """`base` with a trial's values laid over its arguments; those for `epochs` and `seed` set these, too.
+
+        Raises pydantic's ValidationError, in which each error's `loc` is the key's path.
+        """
+        values, own = dict(base), dict(overrides or {})
+        arguments = values.get("arguments", {})
+        if isinstance(arguments, Mapping):
+            values["arguments"] = {**arguments, **own}
+        return cls.model_validate({**values, **{key: own[key] for key in ("epochs", "seed") if key in own}})
+
+
+def find_loop(name: str) -> Loop:
+    """The function that `name` leads to. Raises LoopError if there is none, or none that takes (config, trial)."""
+    try:
+        loop: Loop = import_named(name)
+    except ValueError as error:
+        raise LoopError(str(error)) from error
+    if not callable(loop):
+        raise LoopError(f"must name a function, but {name!r} is of type {type(loop).__name__}")
+    try:
+        inspect.signature(loop).bind({}, None)
+    except (TypeError, ValueError) as error:
+        raise LoopError(f"must name a function of (config, trial), but {name!r}: {error}") from error
+    return loop

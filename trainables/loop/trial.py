@@ -1,0 +1,162 @@
+"""What a training loop of the user's own knows of its trial, and tells of it."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import Counter, OrderedDict
+from collections.abc import Mapping
+from math import prod
+from typing import Any
+
+from torch import Tensor
+
+from trainables.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
+from trainables.storage import Place, exists, join
+
+CHECKPOINT = "last.pt"
+RESERVED = frozenset(
+    [
+        *("trial", "repeat", "status", "epoch", "best_epoch", "epochs", "seconds", "node", "faults", "error"),
+        *("proposed", "started", "ended", "checkpoint"),
+    ]
+)
+"""Names that a report may not use: those of a run's tables."""
+
+_VERSION = 1
+_PLAIN = (bool, int, float, str, bytes, type(None))
+_MAPPINGS = (dict, OrderedDict, Counter)
+
+
+class LoopError(ValueError):
+    """A loop that cannot be found, or that uses its trial wrongly; the message tells the rule."""
+
+
+class LoopStopped(SystemExit):
+    """The trial is over: raised by `report`, to unwind the loop as the end of a program would, through `finally`."""
+
+
+class LoopTrial:
+    """The handle that the user's loop gets; in a sweep and in the in-process twin it follows the same rules.
+
+    Attributes:
+        id: the trial's, in a run.
+        seed: what the loop's random generators are to be seeded with.
+        epochs: how many reports are wanted; no more are taken.
+        folder: a path or URI where the loop may keep files of its own; None if there is none. A run removes it with
+            the trial's checkpoint.
+    """
+
+    def __init__(self, config: Mapping[str, Any], *, id: str, folder: Place | None, metric: str | None) -> None:
+        self.id = id
+        self.seed: int = config["seed"]
+        self.epochs: int = config["epochs"]
+        self.folder = folder
+        self._config, self._metric = dict(config), metric
+        self._path = None if folder is None else join(folder, CHECKPOINT)
+        self._checkpoint = self._read()
+        self._history: list[dict[str, Any]] = list(self._checkpoint["history"]) if self._checkpoint else []
+        self._reported, self._over = 0, False
+        self._state: Any = None
+        self._unsaved = False
+        self._training_s = self._saving_s = 0.0
+        self._since = time.perf_counter()
+
+    def report(self, **metrics: Any) -> None:
+        """Tells one epoch's figures, by names of the user's own, and waits until the next epoch may begin.
+
+        What was given to `save` since the last report is written first. Raises LoopStopped if the trial is over, and
+        LoopError for anything but numbers, or without the metric that a sweep looks at.
+        """
+        if self._over or self._reported >= self.epochs:
+            raise LoopStopped
+        figures = _checked(metrics, self._metric)
+        self._reported += 1
+        seconds = time.perf_counter() - self._since
+        self._training_s += seconds
+        if self._reported > len(self._history):
+            self._history.append({"epoch": self._reported, **figures, "seconds": seconds})
+        self._write()
+        self._tell(self._history[self._reported - 1])
+        self._since = time.perf_counter()
+
+    def save(self, state: Mapping[str, Any]) -> None:
+        """Keeps a copy of `state`, to be written with the next report: call it before that.
+
+        state: dicts, lists and tuples of tensors, numbers and text, such as `state_dict()` gives. Raises LoopError for
+        anything else, since a checkpoint is read as data and never as code.
+        """
+        self._state, self._unsaved = _copy(state, "state"), True
+
+    def load(self) -> Any:
+        """What was saved last, tensors on the CPU, to go on from there; None if there is nothing.
+
+        Reports then count from those that had been made when it was written.
+        """
+        if self._checkpoint is None:
+            return None
+        self._reported = len(self._checkpoint["history"])
+        return _copy(self._checkpoint["state"], "state")
+
+    def _tell(self, epoch: dict[str, Any]) -> None:
+        """Called with each report; it may raise LoopStopped."""
+
+    def _write(self) -> None:
+        """Saves what `save` was given since it was last called, with the reports that belong to it."""
+        if not self._unsaved:
+            return
+        started = time.perf_counter()
+        history = self._history[: self._reported]
+        self._checkpoint = {"version": _VERSION, "config": self._config, "state": self._state, "history": history}
+        if self._path is not None:
+            save_checkpoint(self._path, self._checkpoint)
+        self._unsaved = False
+        self._saving_s += time.perf_counter() - started
+
+    def _read(self) -> dict[str, Any] | None:
+        """The folder's checkpoint. Raises CheckpointError for a damaged one and for another config's."""
+        if self._path is None or not exists(self._path):
+            return None
+        saved = load_checkpoint(self._path)
+        if saved.get("version") != _VERSION or "state" not in saved:
+            raise CheckpointError(f"{self._path} was not written by this version's trial.save()")
+        different = [key for key in self._config if key != "epochs" and saved["config"].get(key) != self._config[key]]
+        if different:
+            raise CheckpointError(f"{self._path} was made with another {', '.join(different)}")
+        return saved
+
+
+def _checked(metrics: Mapping[str, Any], wanted: str | None) -> dict[str, float | None]:
+    """Plain numbers of what is reported; a figure that is not finite is None, unless it is the wanted one."""
+    if wanted is not None and wanted not in metrics:
+        got = ", ".join(metrics) or "nothing"
+        raise LoopError(f"report() must be given the metric {wanted}, but got {got}")
+    figures = {name: _number(name, value) for name, value in metrics.items()}
+    if wanted is not None and figures[wanted] is None:
+        raise LoopError(f"report() must be given a finite {wanted}, but got {metrics[wanted]}")
+    return figures
+
+
+def _number(name: str, value: Any) -> float | None:
+    if name in RESERVED or name.startswith(("time.", "config.")):
+        raise LoopError(f"report() must be given names that a run's tables do not use, but got {name}")
+    single = hasattr(value, "item") and prod(getattr(value, "shape", ())) == 1
+    plain = value.item() if single else value
+    if not isinstance(plain, int | float):
+        raise LoopError(f"report() must be given numbers, but got a {type(value).__name__} for {name}")
+    return plain if math.isfinite(plain) else None
+
+
+def _copy(value: Any, where: str) -> Any:
+    """The value with tensors of its own, since those of the user's go on changing."""
+    if isinstance(value, Tensor):
+        return value.detach().clone()
+    if type(value) in _PLAIN:
+        return value
+    if type(value) in _MAPPINGS:
+        items = {_copy(key, where): _copy(item, f"{where}[{key!r}]") for key, item in value.items()}
+        return type(value)(items)
+    if type(value) in (list, tuple):
+        return type(value)(_copy(item, f"{where}[{place}]") for place, item in enumerate(value))
+    kind = f"{type(value).__module__}.{type(value).__qualname__}"
+    raise LoopError(f"save() must be given dicts, lists, numbers, text and tensors, but {where} is a {kind}")
