@@ -13,6 +13,7 @@ from ray import tune
 
 from orchestrator.cluster import connected, slots
 from orchestrator.compression import compress_best
+from orchestrator.data_fit import check_data
 from orchestrator.errors import LockLost, StoreFailed, unfinished
 from orchestrator.journal import Event, SessionJournal
 from orchestrator.lock import RunLock
@@ -28,7 +29,6 @@ from orchestrator.signals import Halt, StopRequest
 from orchestrator.sweep import Sweep, WorkerConfig, changed
 from orchestrator.tables import write_tables
 from orchestrator.warm_start import earlier_observations
-from trainables import load_data
 from trainables.storage import Place, absolute, join
 
 
@@ -193,4 +193,4 @@ def _check(sweep: Sweep) -> None:
     """Raises SweepError or DataError before anything is started."""
     sweep.check()
     if not sweep.has_own_loop:
-        load_data(sweep.train_config(next(sweep.space.corners())).data)
+        check_data(sweep)

@@ -41,6 +41,7 @@ __all__ = [
     "load_changes",
     "load_sweep",
     "make_sweep",
+    "place_of",
 ]
 
 
@@ -165,7 +166,7 @@ class Sweep(Section):
             try:
                 check_model(self.train_config(config).model)
             except ModelError as error:
-                where = _place(config, error.key).removesuffix(error.key)
+                where = place_of(config, error.key).removesuffix(error.key)
                 raise SweepError(f"{where}{error}") from None
 
     def train_config(self, config: Config, repeat: int = 0) -> TrainConfig:
@@ -267,7 +268,7 @@ class Sweep(Section):
             try:
                 train = self.trial_config(config)
             except ValidationError as error:
-                raise ValueError(explain(error, shape, partial(_place, config))) from None
+                raise ValueError(explain(error, shape, partial(place_of, config))) from None
             if config and isinstance(train, TrainConfig):
                 self._check_workers(config, train)
 
@@ -275,11 +276,11 @@ class Sweep(Section):
         """A trial's workers are replicas of so many stages each, and BatchNorm wants two rows of each replica."""
         count, stages = self.workers.count, train.parallel.stages
         if count % stages:
-            where = _place(config, "parallel.stages")
+            where = place_of(config, "parallel.stages")
             raise ValueError(f"workers.count: must be a multiple of {where}, {stages}, but got {count}")
         if train.batch_size < 2 * (count // stages):
             rule = "must be at least 2 x workers.count" + (" / parallel.stages" if stages > 1 else "")
-            where = _place(config, "batch_size")
+            where = place_of(config, "batch_size")
             raise ValueError(f"{where}: {rule}, {2 * (count // stages)}, but got {train.batch_size}")
 
     def _check_asha(self) -> None:
@@ -294,7 +295,7 @@ class Sweep(Section):
             raise ValueError(f"{rule} at reduction_factor {self.asha.reduction_factor:g}, but got {brackets}")
 
 
-def _place(config: Config, key: str) -> str:
+def place_of(config: Config, key: str) -> str:
     """Where a key of the training configuration comes from: the space or what all trials share."""
     varies = any(key == name or key.startswith(f"{name}.") for name in config)
     return f"space.parameters.{key}" if varies else f"train.{key}"

@@ -11,9 +11,10 @@ from trainables.config import (
     StoppingConfig,
     TrainConfig,
 )
-from trainables.data import DataError, Dataset, Split, as_floats, load_data
+from trainables.data import Column, DataError, Dataset, DataWarning, Split, as_floats, load_data
 from trainables.errors import SettingError
 from trainables.evaluation import Evaluation, evaluate
+from trainables.fitting import check_fit
 from trainables.models import ModelError, build_model, check_model, cnn, mlp, mobile, resnet
 from trainables.objectives import Objective
 from trainables.optim import build_optimizer
@@ -29,8 +30,10 @@ __all__ = [
     "Augment",
     "AugmentConfig",
     "CheckpointError",
+    "Column",
     "DataConfig",
     "DataError",
+    "DataWarning",
     "Dataset",
     "Diverged",
     "Draws",
@@ -53,6 +56,7 @@ __all__ = [
     "as_floats",
     "build_model",
     "build_optimizer",
+    "check_fit",
     "check_model",
     "cnn",
     "evaluate",

@@ -58,13 +58,14 @@ def read_arrays(config: DataConfig) -> Dataset:
 def _arrays(path: Path) -> dict[str, _Array]:
     """All arrays by name. Objects are not read: they could run code."""
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            if not isinstance(archive, np.lib.npyio.NpzFile):
-                raise DataError(f"{path} must be an archive of arrays (.npz), but is a single one")
+        archive = np.load(path, allow_pickle=False)
+        if not isinstance(archive, np.lib.npyio.NpzFile):
+            raise DataError(f"{path} must be an archive of arrays (.npz), but is a single one")
+        with archive:
             return {name: _Array(path, name, archive[name]) for name in archive.files}
+    except DataError:
+        raise
     except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
-        if isinstance(error, DataError):
-            raise
         raise DataError(f"{path} cannot be read as an .npz file without Python objects: {error}") from error
 
 

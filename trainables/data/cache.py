@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 from safetensors import SafetensorError, safe_open
@@ -149,9 +150,11 @@ def _packed(data: Dataset) -> tuple[dict[str, Tensor], str]:
 def _unpacked(tensors: dict[str, Tensor], facts: str) -> Dataset:
     said = json.loads(facts)
     columns = [Column(**{**one, "categories": tuple(one["categories"])}) for one in said["columns"]]
+    parts: dict[str, Any] = {part: Split(tensors[f"{part}.inputs"], tensors[f"{part}.targets"]) for part in PARTS}
+    statistics: dict[str, Any] = {name: tensors[name] for name in _STATISTICS}
     return Dataset(
-        **{part: Split(tensors[f"{part}.inputs"], tensors[f"{part}.targets"]) for part in PARTS},
-        **{name: tensors[name] for name in _STATISTICS},
+        **parts,
+        **statistics,
         classes=tuple(said["classes"]),
         columns=tuple(columns),
         warnings=tuple(said["warnings"]),

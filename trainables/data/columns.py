@@ -83,8 +83,8 @@ def encode(frame: DataFrame, columns: tuple[Column, ...], config: DataConfig) ->
         if column.kind == "numeric":
             own[:, 0] = _filled(frame[column.name], column, config)
         else:
-            numbers = {category: number for number, category in enumerate(column.categories)}
-            places = np.array([numbers.get(text, -1) for text in as_text(frame[column.name])])
+            place = {category: number for number, category in enumerate(column.categories)}
+            places = np.array([place.get(text, -1) for text in as_text(frame[column.name])])
             own[np.flatnonzero(places >= 0), places[places >= 0]] = 1
         at += column.width
     return torch.from_numpy(features)
@@ -92,7 +92,7 @@ def encode(frame: DataFrame, columns: tuple[Column, ...], config: DataConfig) ->
 
 def _filled(values: Series, column: Column, config: DataConfig) -> np.ndarray:
     with np.errstate(over="ignore"):
-        filled = np.where(values.isna(), column.fill, numbers(values)).astype(np.float32)
+        filled = np.where(values.isna(), column.fill or 0.0, numbers(values)).astype(np.float32)
     wrong = np.flatnonzero(~np.isfinite(filled))
     if len(wrong):
         got = f"holds {values.iloc[wrong[0]]} in row {wrong[0] + 1}"

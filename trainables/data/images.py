@@ -35,7 +35,8 @@ def read_images(config: DataConfig) -> Dataset:
     parts = _parts(root)
     classes = tuple(sorted(folder.name for folder in _folders(parts["train"])))
     if len(classes) < 2:
-        raise DataError(f"{parts['train']} must hold a sub-folder for each of two classes at least, but has {classes}")
+        got = f"{classes[0]} only" if classes else "none"
+        raise DataError(f"{parts['train']} must hold a sub-folder for each of two classes at least, but has {got}")
     listings = {name: _list(folder, classes) for name, folder in parts.items()}
     shape, broken = _shape(listings, config)
     splits = {name: _decode(listing, shape, broken) for name, listing in listings.items()}
@@ -97,17 +98,16 @@ def _files(folder: Path) -> list[Path]:
 
 def _shape(listings: Mapping[str, _Listing], config: DataConfig) -> tuple[Shape, dict[Path, str]]:
     """What images become, and those of which not even the size can be read, with the reason."""
-    size, colour = config.size, config.channels == "colour"
-    sides, broken = (size, size), dict[Path, str]()
-    if size is None or config.channels is None:
-        files = [file for listing in listings.values() for file in listing.files]
-        found, broken = looks(files, sizes=size is None)
-        if config.channels is None:
-            colour = any(look.colour for look in found.values())
-        if size is None:
-            sides = _common_size({file: look.size for file, look in found.items()})
-    width, height = sides
-    return Shape(height or 1, width or 1, colour, config.fit, resize=size is not None), broken
+    size, channels = config.size, config.channels
+    if size is not None and channels:
+        return Shape(size, size, channels == "colour", config.fit, resize=True), {}
+    files = [file for listing in listings.values() for file in listing.files]
+    found, broken = looks(files, sizes=size is None)
+    colour = channels == "colour" if channels else any(look.colour for look in found.values())
+    if size is not None:
+        return Shape(size, size, colour, config.fit, resize=True), broken
+    width, height = _common_size({file: look.size for file, look in found.items()})
+    return Shape(height, width, colour, config.fit, resize=False), broken
 
 
 def _common_size(sizes: Mapping[Path, tuple[int, int]]) -> tuple[int, int]:

@@ -6,7 +6,7 @@ import zlib
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, SupportsIndex
 
 import numpy as np
 import torch
@@ -60,7 +60,7 @@ class _Table:
 
         files = _files(required_path(config, _WANTED), config)
         frames = {part: _frame(file) for part, file in files.items()}
-        wanted = list(frames["train"])
+        wanted = [str(name) for name in frames["train"]]
         for part, frame in frames.items():
             for name in wanted:
                 _column(frame, name, files[part], f"as {files['train'].name} has it")
@@ -90,7 +90,7 @@ class _Table:
 
     def kinds(self) -> dict[str, str]:
         """Numeric or categorical, of each feature."""
-        return {name: kind_of(self.features[name], self.config) for name in self.features}
+        return {str(name): kind_of(self.features[name], self.config) for name in self.features}
 
     @cached_property
     def target(self) -> Series:
@@ -108,18 +108,19 @@ class _Table:
     def classes(self) -> tuple[str, ...]:
         """What the rows to train on have as target, in order; none for regression."""
         target = self.target.iloc[self.rows["train"]]
-        if self.config.task == "regression" or (self.config.task is None and not _are_classes(target, self.config)):
+        kind = kind_of(target, self.config)
+        if self.config.task == "regression" or (self.config.task is None and not _are_classes(target, kind)):
             return ()
-        found = {as_text(target[:1])[0]: None} if len(target) == 1 else dict.fromkeys(as_text(target.sort_values()))
+        found = tuple(dict.fromkeys(map(str, as_text(target.sort_values()))))
         if len(found) < 2:
-            raise DataError(f"{self.called} must have two classes at least to train on, but has {list(found)}")
-        return tuple(str(name) for name in found)
+            raise DataError(f"{self.called} must have two classes at least to train on, but has {found[0]!r} only")
+        return found
 
     def labels(self, classes: tuple[str, ...]) -> Tensor:
         """(N,), int64."""
-        numbers = {name: number for number, name in enumerate(classes)}
+        label_of = {name: label for label, name in enumerate(classes)}
         texts = as_text(self.target)
-        labels = np.array([numbers.get(str(text), -1) for text in texts])
+        labels = np.array([label_of.get(str(text), -1) for text in texts])
         for part in self.rows.values():
             for row in part[labels[part] < 0]:
                 known = ", ".join(classes[:_MOST_NAMED])
@@ -147,12 +148,13 @@ class _Table:
             raise DataError(f"{config.path}, column {config.split!r}, must say train of some rows, but says it of none")
         return {part: np.flatnonzero(parts == part) for part in PARTS if part in parts}
 
-    def place(self, row: int) -> str:
+    def place(self, row: SupportsIndex) -> str:
         """Where a row is, counted from 1, without the line of names."""
+        number = int(row)
         for file, count in self.files.items():
-            if row < count:
-                return f"row {row + 1} of {file.name}"
-            row -= count
+            if number < count:
+                return f"row {number + 1} of {file.name}"
+            number -= count
         raise IndexError(row)
 
 
@@ -187,7 +189,7 @@ def _frame(file: Path) -> DataFrame:
             separator = "\t" if name.endswith(".tsv") else ","
             frame = pd.read_csv(file, sep=separator, na_values=["?"], low_memory=False)
     except (OSError, ValueError, NotImplementedError, EOFError, zlib.error) as error:
-        raise DataError(f"{file} cannot be read as a table: {str(error).splitlines()[0]}") from error
+        raise DataError(f"{file} cannot be read as a table: {str(error).partition(chr(10))[0]}") from error
     if not len(frame):
         raise DataError(f"{file} must have rows, but has none")
     return frame.rename(columns=str)
@@ -201,8 +203,8 @@ def _column(frame: DataFrame, name: str, where: object, why: str) -> Series:
     return frame[name]
 
 
-def _are_classes(target: Series, config: DataConfig) -> bool:
-    if kind_of(target, config) == "categorical" or target.dtype == bool:
+def _are_classes(target: Series, kind: str) -> bool:
+    if kind == "categorical":
         return True
     values = np.unique(numbers(target))
     return len(values) <= _MOST_WHOLE_CLASSES and bool((values == np.floor(values)).all())

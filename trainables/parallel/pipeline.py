@@ -40,8 +40,8 @@ class Pipeline:
         self.module = part_of(model, layers[start:stop]).to(group.device)
         copy_from_first(self.module, group)
         self._channels_last = takes_channels_last(self.module, config, group.device)
-        if self._channels_last:
-            self.module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        layout = torch.channels_last if self._channels_last else torch.contiguous_format
+        self.module.to(memory_format=layout)  # type: ignore[call-overload]
         if config.compile:
             self.module.compile()
         self._group, self._config, self._objective = group, config.parallel, objective
