@@ -9,7 +9,6 @@ from torch.backends.cpu import get_cpu_capability
 from trainables.config import TrainConfig
 
 _CONVOLUTIONS = ("cnn", "resnet", "mobile")
-_FEWEST_CHANNELS = 8
 _TYPES = {"float32": None, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
