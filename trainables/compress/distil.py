@@ -42,8 +42,8 @@ def frozen(teacher: nn.Module) -> nn.Module:
 
 
 class Distillation:
-    """The Objective of a student: `distil_weight` of the loss is what `teacher` says of the same (augmented) inputs, the
-    rest is `task`, the loss without a teacher. With weight 0 the teacher is not asked.
+    """The Objective of a student: `distil_weight` of the loss is what `teacher` says of the same (augmented) inputs,
+    the rest is `task`, the loss without a teacher. With weight 0 the teacher is not asked.
 
     teacher: frozen, where the inputs are. guided: the student with its adapters, for the loss "hints". unit: in what
     predicted values are compared; see squared_error().
@@ -68,7 +68,10 @@ class Distillation:
         self._unit = unit
 
     def __call__(self, outputs: Tensor, targets: Tensor, inputs: Tensor) -> Tensor:
-        """The mean loss of a batch: outputs (B, K), targets (B,) or mixed (B, K), inputs (B, ...). Raises DistilError."""
+        """The mean loss of a batch: outputs (B, K), targets (B,) or mixed (B, K), inputs (B, ...).
+
+        Raises DistilError.
+        """
         task = self._task(outputs, targets, inputs)
         if self._soft is None or not self._weight:
             return task
