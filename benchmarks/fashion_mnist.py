@@ -17,7 +17,7 @@ import torch
 
 from benchmarks.common import Figure, make_parser, report
 from orchestrator.sweep import load_sweep
-from trainables import Dataset, TrainConfig, Trainer, evaluate, load_data
+from trainables import Dataset, TrainConfig, Trainer, evaluate, load_data, save_checkpoint
 from trainables.compress import cost
 
 RECIPE = Path(__file__).parents[1] / "examples" / "fashion-mnist.yaml"
@@ -46,8 +46,8 @@ class Outcome:
     macs: int
 
 
-def train(config: TrainConfig, data: Dataset) -> Outcome:
-    """Trains, telling each epoch, and looks at the test images once, at the end."""
+def train(config: TrainConfig, data: Dataset, keep: Path | None = None) -> Outcome:
+    """Trains, telling each epoch, and looks at the test images once, at the end; `keep` is the network's file."""
     started = time.perf_counter()
     trainer = Trainer(config, data)
     for epoch in trainer.epochs():
@@ -55,6 +55,8 @@ def train(config: TrainConfig, data: Dataset) -> Outcome:
         told = f"loss {epoch.train_loss:.4f}, validation {epoch.val_loss:.4f} and {epoch.val_accuracy:.4f}"
         print(f"seed {config.seed}, epoch {epoch.epoch}, {minutes:.1f} min: {told}", flush=True)
     test = evaluate(trainer.model, data.test)
+    if keep:
+        save_checkpoint(keep, {"config": config.model_dump(mode="json"), "model": trainer.model.state_dict()})
     seconds = time.perf_counter() - started
     size = cost(trainer.model, data.input_shape)
     assert test.accuracy is not None
@@ -83,7 +85,8 @@ def main(options: Namespace) -> int:
     for seed in range(options.seeds):
         overrides = {"seed": seed, **({"epochs": options.epochs} if options.epochs else {})}
         config = load_sweep(RECIPE).train_config(overrides)
-        outcomes.append(train(config, load_data(config.data)))
+        keep = options.keep / f"fashion-mnist-{seed}.pt" if options.keep else None
+        outcomes.append(train(config, load_data(config.data), keep))
     return 0 if report(list(figures(outcomes)), options.json) else 1
 
 
@@ -91,6 +94,7 @@ def _options() -> Namespace:
     parser = make_parser(__doc__)
     parser.add_argument("--seeds", type=int, default=1, help="how many trainings (default %(default)s)")
     parser.add_argument("--epochs", type=int, help="in place of the recipe's")
+    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="where the networks go, for compression.py")
     return parser.parse_args()
 
 

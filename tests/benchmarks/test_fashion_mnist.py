@@ -6,9 +6,9 @@ from trainables import load_data
 
 
 def test_the_recipe_trains_as_it_stands_on_other_data():
-    config = load_sweep(RECIPE).train_config({"data.name": "digits", "epochs": 3, "schedule.warmup": 1})
+    config = load_sweep(RECIPE).train_config({"data.name": "digits", "epochs": 5, "schedule.warmup": 1, "ema": 0.8})
     outcome = train(config, load_data(config.data))
-    assert outcome.epochs == 3
+    assert outcome.epochs == 5
     assert outcome.parameters < 500_000
     assert outcome.test_accuracy > 0.5
 

@@ -19,7 +19,7 @@ def climbing(tiny, tmp_path):
             "epochs": 4,
         }
         values = {
-            "space": {"parameters": {"step": {"grid": list(steps)}}},
+            "space": {"parameters": {"step": {"choice": list(steps)}}},
             "search": {"name": "grid"},
             "metric": "height",
             "train": train,
@@ -34,10 +34,10 @@ def trained(folder, trial):
 
 
 def test_reports_are_epochs_for_asha_and_a_stopped_loop_ends_cleanly(climbing, tmp_path):
-    result = run(climbing(3.0, 1.0, 2.0), quiet=True)
+    result = run(climbing(3.0, 1.0, 1.5), quiet=True)
     trials = result.trials().set_index("trial")
     assert dict(trials["status"]) == {"0001": "completed", "0002": "stopped", "0003": "stopped"}
-    assert list(trials["height"]) == [12.0, 1.0, 2.0]
+    assert list(trials["height"]) == [12.0, 1.0, 1.5]
     assert list(trials["epochs"]) == [4, 1, 1]
     assert [trained(tmp_path, trial) for trial in trials.index] == [[1, 2, 3, 4], [1], [1]]
     assert all((tmp_path / f"{trial}-ended").exists() for trial in trials.index)
@@ -57,7 +57,7 @@ def test_a_loop_whose_process_dies_goes_on_from_what_it_saved(climbing, tmp_path
 
 def test_a_run_with_an_own_loop_is_prolonged(climbing, tmp_path):
     first = run(climbing(1.0, 2.0, asha=None), quiet=True)
-    after = resume(first.folder, {"space": {"parameters": {"step": {"grid": [1.0, 2.0, 3.0]}}}}, quiet=True)
+    after = resume(first.folder, {"space": {"parameters": {"step": {"choice": [1.0, 2.0, 3.0]}}}}, quiet=True)
     assert list(after.trials()["height"]) == [4.0, 8.0, 12.0]
     assert trained(tmp_path, "0002") == [1, 2, 3, 4]
 

@@ -12,10 +12,10 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from trainables.compress.export import export_onnx
+from trainables.compress.export import export_onnx, trace
+from trainables.compress.latency import measure_latency
 from trainables.compress.plan import Target
 from trainables.compress.probe import evaluation, example
-from trainables.compress.verify import measure_latency
 
 Meter = Callable[[nn.Module], float]
 """What a network costs, as a fraction of what another one does."""
@@ -62,7 +62,7 @@ def meter(target: Target, whole: nn.Module, input_shape: Sequence[int]) -> Itera
     """
     if target == "latency":
         with TemporaryDirectory() as folder:
-            export_onnx(whole, input_shape, Path(folder, "whole.onnx"))
+            export_onnx(trace(whole, input_shape), input_shape, Path(folder, "whole.onnx"))
             yield lambda model: _latency(model, input_shape, Path(folder))
     else:
         field = "macs" if target == "macs" else "parameters"
@@ -71,7 +71,7 @@ def meter(target: Target, whole: nn.Module, input_shape: Sequence[int]) -> Itera
 
 
 def _latency(model: nn.Module, input_shape: Sequence[int], folder: Path) -> float:
-    export_onnx(model, input_shape, folder / "part.onnx")
+    export_onnx(trace(model, input_shape), input_shape, folder / "part.onnx")
     paths = [folder / "part.onnx", folder / "whole.onnx"]
     part, whole = measure_latency(paths, input_shape, batches=(1,), repeats=_REPEATS)
     return part.median_ms / whole.median_ms

@@ -1,4 +1,4 @@
-"""What compression is asked to do, and what it answers."""
+"""What compression is asked to do."""
 
 from __future__ import annotations
 
@@ -172,29 +172,3 @@ class Parent:
     model: nn.Module
     train: TrainConfig
     trial: str = "model"
-
-
-@dataclass(frozen=True, kw_only=True)
-class CompressedModel:
-    """One row of the table of models. The accuracies and the parity are those of the ONNX file at `path`.
-
-    A model that fails its checks is "rejected" and says why in `reason`. What was not reached is None: a model
-    that could not be made at all has no file and no accuracies. Accuracies are fractions; bytes are the file's.
-    """
-
-    id: str
-    parent: str
-    kind: Literal["dense", "pruned"]
-    keep_macs: float
-    """The fraction of the parent's operations that was asked for; `macs` is what is left."""
-    status: Literal["ok", "rejected"]
-    reason: str = ""
-    macs: int | None = None
-    parameters: int | None = None
-    bytes: int | None = None
-    val_accuracy: float | None = None
-    test_accuracy: float | None = None
-    parity_max_abs_error: float | None = None
-    parity_agreement: float | None = None
-    path: str | None = None
-    seconds: float = 0.0

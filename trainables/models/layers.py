@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
 
@@ -14,7 +15,7 @@ class Normalize(nn.Module):
         self.std: Tensor
         shape = (-1, *[1] * (len(input_shape) - 1))
         self.register_buffer("mean", mean.clone().reshape(shape))
-        self.register_buffer("std", std.clone().clamp_min(1e-6).reshape(shape))
+        self.register_buffer("std", torch.where(std > 0, std, 1.0).reshape(shape))
 
     def forward(self, inputs: Tensor) -> Tensor:
         return (inputs - self.mean) / self.std

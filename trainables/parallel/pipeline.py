@@ -14,7 +14,7 @@ from trainables.config import ParallelConfig, TrainConfig
 from trainables.objectives import Objective
 from trainables.parallel.ddp import Group, average_buffers, broadcast, copy_from_first, sum_gradients
 from trainables.parallel.split import Layer, cut_points, layers_of, measured, part_of
-from trainables.precision import has_channels_last, lay_out, lower_precision
+from trainables.precision import lay_out, lower_precision, takes_channels_last
 
 Schedule = ScheduleGPipe | Schedule1F1B
 
@@ -37,11 +37,11 @@ class Pipeline:
         layers = layers_of(model, input_shape)
         edges = [0, *broadcast(_points(model, layers, config.parallel, input_shape, group), group), len(layers)]
         start, stop = edges[group.stage], edges[group.stage + 1]
-        self._channels_last = has_channels_last(config)
         self.module = part_of(model, layers[start:stop]).to(group.device)
         copy_from_first(self.module, group)
-        if self._channels_last:
-            self.module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._channels_last = takes_channels_last(self.module, config, group.device)
+        layout = torch.channels_last if self._channels_last else torch.contiguous_format
+        self.module.to(memory_format=layout)  # type: ignore[call-overload]
         if config.compile:
             self.module.compile()
         self._group, self._config, self._objective = group, config.parallel, objective

@@ -10,18 +10,18 @@ from torch import Tensor, nn
 from trainables.config import TrainConfig
 from trainables.objectives import Objective
 from trainables.parallel.ddp import Group, average_buffers, copy_from_first, sum_gradients
-from trainables.precision import has_channels_last, lay_out, lower_precision
+from trainables.precision import lay_out, lower_precision, takes_channels_last
 
 
 class Replica:
     """An Engine (see there) that holds the whole model; alone in its group, it is plain training."""
 
     def __init__(self, model: nn.Module, objective: Objective, config: TrainConfig, group: Group) -> None:
-        self._channels_last = has_channels_last(config)
         self.module = model.to(group.device)
         copy_from_first(self.module, group)
-        if self._channels_last:
-            self.module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._channels_last = takes_channels_last(self.module, config, group.device)
+        layout = torch.channels_last if self._channels_last else torch.contiguous_format
+        self.module.to(memory_format=layout)  # type: ignore[call-overload]
         if config.compile:
             self.module.compile()
         self._objective = objective

@@ -80,7 +80,7 @@ def test_bytes_train_and_compress_as_the_floats_they_stand_for(idx_folder: Path)
     losses = [[(epoch.train_loss, epoch.val_loss) for epoch in trainer.epochs()] for trainer in trainers]
     assert losses[0] == losses[1]
     for trainer in trainers:
-        recalibrate(trainer.model, trainer.train.inputs)
+        recalibrate(trainer.model, data.train.inputs)
     one, other = (trainer.model.state_dict() for trainer in trainers)
     assert all(torch.equal(one[name], other[name]) for name in one)
 
