@@ -44,7 +44,7 @@ def compress_best(sweep: Sweep, record: Record, folder: Place, request: StopRequ
     candidates = [
         (trial, keep)
         for trial in parents
-        for keep in (DENSE, *plan.keep_macs)
+        for keep in (DENSE, *plan.shares)
         if model_id(trial.id, keep) not in record.models
     ]
     task = ray.remote(num_cpus=sweep.workers.cpus, num_gpus=sweep.workers.gpus, max_retries=1)(make_candidate)

@@ -19,7 +19,7 @@ def climbing(tiny, tmp_path):
             "epochs": 4,
         }
         values = {
-            "space": {"parameters": {"step": {"grid": list(steps)}}},
+            "space": {"parameters": {"step": {"choice": list(steps)}}},
             "search": {"name": "grid"},
             "metric": "height",
             "train": train,
@@ -57,7 +57,7 @@ def test_a_loop_whose_process_dies_goes_on_from_what_it_saved(climbing, tmp_path
 
 def test_a_run_with_an_own_loop_is_prolonged(climbing, tmp_path):
     first = run(climbing(1.0, 2.0, asha=None), quiet=True)
-    after = resume(first.folder, {"space": {"parameters": {"step": {"grid": [1.0, 2.0, 3.0]}}}}, quiet=True)
+    after = resume(first.folder, {"space": {"parameters": {"step": {"choice": [1.0, 2.0, 3.0]}}}}, quiet=True)
     assert list(after.trials()["height"]) == [4.0, 8.0, 12.0]
     assert trained(tmp_path, "0002") == [1, 2, 3, 4]
 

@@ -10,10 +10,11 @@ from typing import Any
 from torch import nn
 
 from trainables.compress.deliver import Origin, deliver
-from trainables.compress.distil import distil, recalibrate
+from trainables.compress.distil import DistilError
 from trainables.compress.plan import CompressPlan, Parent
-from trainables.compress.prune import PruneError, prune
+from trainables.compress.prune import PruneError
 from trainables.compress.row import CompressedModel
+from trainables.compress.student import StudentTrainer
 from trainables.config import TrainConfig
 from trainables.data import Dataset
 from trainables.trainer import Diverged
@@ -35,13 +36,13 @@ def compress(
     train: TrainConfig,
     trial: str = "model",
 ) -> list[CompressedModel]:
-    """The model as it is and one smaller model for each of `plan.keep_macs`, each in `folder`/<id>/.
+    """The model as it is and one smaller model for each of `plan.shares`, each in `folder`/<id>/.
 
     With `plan.int8`, the quantised one of each follows it, in the same folder.
     """
     parent = Parent(model, train, trial)
     made = [export_dense(parent, data, folder, int8=plan.int8)]
-    made += [compress_one(parent, data, keep, plan, folder) for keep in plan.keep_macs]
+    made += [compress_one(parent, data, keep, plan, folder) for keep in plan.shares]
     return [row for rows in made for row in rows]
 
 
@@ -68,19 +69,19 @@ def compress_one(
         keep_macs=keep_macs,
         status="ok",
     )
+    config = plan.student.model_copy(update={"keep_macs": keep_macs})
+    student = StudentTrainer(parent, data, config)
     try:
-        model = prune(parent.model, data.input_shape, keep_macs, plan.importance)
-        recalibrate(model, data.train.inputs)
-        epochs = distil(model, parent.model, data, plan, parent.train)
-    except (PruneError, Diverged) as error:
+        epochs = list(student.epochs())
+    except (PruneError, DistilError, Diverged) as error:
         return [replace(row, status="rejected", reason=str(error), seconds=time.perf_counter() - start)]
     steps: list[dict[str, Any]] = [
-        {"step": "prune", "keep_macs": keep_macs},
+        {"step": "prune", "keep_macs": keep_macs, "widths": student.widths},
         {"step": "distil", "epochs": [asdict(epoch) for epoch in epochs]},
     ]
     origin = _origin(parent, steps, plan=plan.model_dump(mode="json"))
     row = replace(row, seconds=time.perf_counter() - start)
-    return deliver(row, model, data, folder / row.id, origin, int8=plan.int8)
+    return deliver(row, student.model, data, folder / row.id, origin, int8=plan.int8)
 
 
 def _origin(parent: Parent, steps: list[dict[str, Any]], **more: Any) -> Origin:

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 from trainables.compress.artefact import INT8, ONNX, PT2
 from trainables.compress.card import NAME, ArtefactError, interface, write_card
+from trainables.compress.cost import cost
 from trainables.compress.export import ExportError, export_onnx, export_pt2, save_weights, trace
-from trainables.compress.prune import cost
 from trainables.compress.quantize import QuantizeError, quantize
 from trainables.compress.row import CompressedModel
 from trainables.compress.verify import (
