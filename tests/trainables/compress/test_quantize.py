@@ -67,7 +67,7 @@ def test_a_file_that_is_damaged_says_so(tmp_path: Path) -> None:
     [
         ([Tried("a", 0.98, 0.1, 1.0), Tried("b", 0.90, 0.1, 0.2)], "a"),
         ([Tried("a", 0.980, 0.1, 1.0), Tried("b", 0.979, 0.19, 0.5)], "b"),
-        ([Tried("a", 0.980, 0.1, 1.0), Tried("b", 0.981, 0.3, 0.5)], "a"),
+        ([Tried("a", 0.980, 0.01, 1.0), Tried("b", 0.985, 0.1, 0.5)], "a"),
         ([Tried("a", 0.980, 0.1, 1.0), Tried("b", 0.981, 0.11, 0.85)], "a"),
         ([Tried("a", 0.980, 0.12, 1.0), Tried("b", 0.981, 0.11, 1.2)], "b"),
         ([Tried("a", error="it broke"), Tried("b", 0.5, 0.9, 3.0)], "b"),
