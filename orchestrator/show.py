@@ -32,7 +32,7 @@ def show(run: Run, *, count: int = 10) -> None:
     best = best_trials(trials, sweep.metric, sweep.mode, count)
     if not best.empty:
         columns = ["trial", "status", sweep.metric, "val_accuracy", "best_epoch", "epochs", "seconds"]
-        shown = [name for name in dict.fromkeys(columns) if name in best]
+        shown = [name for name in dict.fromkeys(columns) if name in best and best[name].notna().any()]
         console.print(_table(f"best of {len(trials)} trials by {sweep.metric}", best[shown]))
         if sweep.search.repeats > 1:
             means = configurations(trials, sweep.metric, sweep.mode).head(count)
