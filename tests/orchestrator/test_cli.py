@@ -40,7 +40,10 @@ def halving(*arguments, folder: Path):
     ("change", "message"),
     [
         ({"serach": 1}, "serach: unknown key; did you mean 'search'"),
-        ({"train": {"data": {"name": "digit"}}}, "data.name must be one of digits, fashion_mnist, idx, but got"),
+        (
+            {"train": {"data": {"name": "digit"}}},
+            "data.name must be one of digits, fashion_mnist, idx, images, npz, table, but got",
+        ),
         ({"storage": "/proc/runs"}, "storage: /proc/runs/bad must be writable"),
         ({"storage": "s4://bucket"}, "s4://bucket: must be a path or a URI that pyarrow.fs knows"),
         (

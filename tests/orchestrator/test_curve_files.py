@@ -139,5 +139,5 @@ def test_a_run_is_read_from_its_journal(tiny):
     ]  # fmt: skip
     assert (curves.space, curves.best) == (sweep.space, -0.4)
     assert load_curves(sweep.folder, metric="val_loss").best == 1.0
-    with pytest.raises(SweepError, match="metric: must be one of val_accuracy, val_loss, train_loss"):
+    with pytest.raises(SweepError, match="metric: must be one of val_accuracy, val_r2, val_loss, train_loss"):
         load_curves(sweep.folder, metric="loss")
