@@ -91,7 +91,7 @@ def test_a_model_trained_in_stages_is_compressed_whole(tiny):
     sweep = {
         "train": {"model": {"name": "mlp"}, "epochs": 2, "parallel": {"stages": 2}},
         "search": {"name": "random", "trials": 1},
-        "compress": {"best": 1, "keep_macs": [0.5], "epochs": 1},
+        "compress": {"best": 1, "keep_macs": [0.5], "epochs": 1, "int8": False},
     }
     models = run(tiny(**sweep, workers={"count": 2}), quiet=True).models()
     assert list(models["status"]) == ["ok", "ok"]
