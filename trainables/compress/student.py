@@ -198,7 +198,7 @@ class StudentTrainer:
                 "epochs": self._epochs_of(number),
                 "batch_size": config.batch_size or parent.batch_size,
                 "seed": (parent.seed + number) % 2**32,
-                "optimizer": OptimizerConfig(lr=config.lr, weight_decay=decay),
+                "optimizer": OptimizerConfig(lr=config.lr, weight_decay=decay, clip_norm=parent.optimizer.clip_norm),
                 "schedule": ScheduleConfig(),
                 "stopping": StoppingConfig(metric=parent.stopping.metric),
                 "parallel": ParallelConfig(),
