@@ -68,13 +68,13 @@ def efficiency(record: Record) -> pd.Series:
 
 
 def beside_parents(models: pd.DataFrame) -> pd.DataFrame:
-    """Models in families, each parent first and its children by falling size.
+    """Models in families, each parent first and its children by falling size, each followed by its int8 model.
 
     Adds faster_1 and faster_32: the parent's median latency over the model's, at those batch sizes, where measured.
     """
     families = models["parent"].map({name: place for place, name in enumerate(models["parent"].unique())})
-    order = pd.DataFrame({"family": families, "keep": -models["keep_macs"]})
-    models = models.loc[order.sort_values(["family", "keep"], kind="stable").index]
+    order = pd.DataFrame({"family": families, "keep": -models["keep_macs"], "int8": models["kind"] == "int8"})
+    models = models.loc[order.sort_values(["family", "keep", "int8"], kind="stable").index]
     parents = models[models["kind"] == "dense"].set_index("parent")
     for batch in (1, 32):
         column = f"latency_{batch}_median_ms"

@@ -27,6 +27,12 @@ app = typer.Typer(
 
 # Text, since a Path makes one slash of the two in s3://bucket.
 SweepFile = Annotated[str, typer.Argument(metavar="SWEEP", help="The sweep's YAML file.")]
+Model = Annotated[
+    Path,
+    typer.Argument(metavar="MODEL", help="A model's folder, such as runs/digits/models/0007-dense, or a file in it."),
+]
+Models = Annotated[list[Path], typer.Argument(metavar="MODEL...", help="Folders of models, or .onnx and .pt2 files.")]
+AsJson = Annotated[bool, typer.Option("--json", help="JSON instead of text.")]
 RunFolder = Annotated[str, typer.Argument(metavar="RUN", help="The run's folder, such as runs/digits, or its URI.")]
 
 
@@ -145,6 +151,45 @@ def simulate(  # noqa: PLR0913
             regret.save(regret.improvements(outcomes, known), out)
         if not quiet:
             show_regret(outcomes, known)
+
+
+@app.command(epilog="Example: halving predict runs/digits/models/0007-dense photo.png scan.jpg")
+def predict(
+    model: Model,
+    inputs: Annotated[list[Path], typer.Argument(metavar="INPUT...", help="Images, tables or .npz files.")],
+    as_json: AsJson = False,
+) -> None:
+    """Tell what a model says of images, or of the rows of tables and .npz files: class and probability, or value.
+
+    A folder stands for its model.onnx; name its model.int8.onnx or model.pt2 to run that. Only the file and the card
+    beside it are needed.
+    """
+    from orchestrator.show_models import print_predictions
+    from trainables.compress import open_artefact
+    from trainables.compress import predict as predict_for
+
+    with _told():
+        print_predictions(predict_for(open_artefact(model), inputs), as_json=as_json)
+
+
+@app.command(epilog="Example: halving bench runs/digits/models/0007-dense runs/digits/models/0007-pruned-0.25")
+def bench(
+    models: Models,
+    batch: Annotated[
+        list[int] | None, typer.Option(min=1, help="Inputs of a call, may be repeated; else 1 and 32.")
+    ] = None,
+    repeats: Annotated[int, typer.Option(min=1, help="Calls of each model that are timed.")] = 200,
+    as_json: AsJson = False,
+) -> None:
+    """Time models side by side on one thread, and compare each with the first.
+
+    A folder stands for its model.onnx and its model.int8.onnx.
+    """
+    from orchestrator.show_models import print_latencies
+    from trainables.compress import time_artefacts
+
+    with _told():
+        print_latencies(time_artefacts(models, tuple(batch or (1, 32)), repeats), as_json=as_json)
 
 
 def _asha(place: Path, **changes: float | None) -> dict[str, Any]:

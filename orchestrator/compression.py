@@ -44,7 +44,7 @@ def compress_best(sweep: Sweep, record: Record, folder: Place, request: StopRequ
     candidates = [
         (trial, keep)
         for trial in parents
-        for keep in (DENSE, *plan.keep_macs)
+        for keep in (DENSE, *plan.shares)
         if model_id(trial.id, keep) not in record.models
     ]
     task = ray.remote(num_cpus=sweep.workers.cpus, num_gpus=sweep.workers.gpus, max_retries=1)(make_candidate)
@@ -52,30 +52,41 @@ def compress_best(sweep: Sweep, record: Record, folder: Place, request: StopRequ
     while running:
         request.check()
         for done in ray.wait(list(running), num_returns=1, timeout=0.5)[0]:
-            record.add_model(_outcome(done, *running.pop(done)))
+            # Last that by whose id one sees that the candidate is done.
+            for row in reversed(_outcome(done, *running.pop(done))):
+                record.add_model(row)
     data = load_data(sweep.train_config(parents[0].config).data)
     _time_models(sweep, record, folder, data.input_shape)
 
 
-def make_candidate(trial: str, keep: float, plan: CompressPlan, folder: str) -> dict[str, Any]:
-    """Makes one model of a trial in `models/<id>` of the run's folder; its row, with `path` inside that folder."""
+def make_candidate(trial: str, keep: float, plan: CompressPlan, folder: str) -> list[dict[str, Any]]:
+    """Makes one model of a trial in `models/<id>` of the run's folder, and its int8 model there if the plan wants it.
+
+    Their rows, the model's own first, with `path` inside the run's folder.
+    """
     model, train = load_best(join(folder, "checkpoints", trial, CHECKPOINT))
     data, parent = load_data(train.data), Parent(model, train, trial)
     with TemporaryDirectory() as scratch:
         here = Path(scratch)
-        made = export_dense(parent, data, here) if keep == DENSE else compress_one(parent, data, keep, plan, here)
+        if keep == DENSE:
+            made = export_dense(parent, data, here, int8=plan.int8)
+        else:
+            made = compress_one(parent, data, keep, plan, here)
         upload_tree(here, join(folder, "models"))
-        path = str(Path("models", Path(made.path).relative_to(here))) if made.path else None
-    return {**asdict(made), "path": path}
+        return [{**asdict(row), "path": _inside(row.path, here)} for row in made]
 
 
-def _outcome(done: Any, trial: Trial, keep: float) -> dict[str, Any]:
+def _inside(path: str | None, folder: Path) -> str | None:
+    return str(Path("models", Path(path).relative_to(folder))) if path else None
+
+
+def _outcome(done: Any, trial: Trial, keep: float) -> list[dict[str, Any]]:
     try:
-        row: dict[str, Any] = _result(done)
+        rows: list[dict[str, Any]] = _result(done)
     except ray.exceptions.RayError as error:
         kind, name = "dense" if keep == DENSE else "pruned", model_id(trial.id, keep)
-        return {"id": name, "parent": trial.id, "kind": kind, "status": "failed", "reason": describe(error)}
-    return row
+        return [{"id": name, "parent": trial.id, "kind": kind, "status": "failed", "reason": describe(error)}]
+    return rows
 
 
 def _result(done: Any) -> Any:

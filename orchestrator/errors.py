@@ -6,6 +6,7 @@ import errno
 
 from search_spaces import SpaceError
 from trainables import DataError
+from trainables.compress.card import ArtefactError
 from trainables.storage import StorageError, StoreError
 
 
@@ -46,5 +47,5 @@ def unfinished(error: BaseException) -> Unfinished | None:
     return None
 
 
-USER_ERRORS = (SweepError, SpaceError, DataError, StorageError, StoreError)
+USER_ERRORS = (SweepError, SpaceError, DataError, ArtefactError, StorageError, StoreError)
 """Every error that is the user's to mend: the command prints its text and exits with 2."""

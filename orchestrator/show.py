@@ -100,6 +100,8 @@ def _model_columns(models: pd.DataFrame) -> pd.DataFrame:
     shown: dict[str, tuple[str, Callable[[float], str]]] = {
         "test": ("test_accuracy", "{:.2%}".format),
         "val": ("val_accuracy", "{:.2%}".format),
+        "test R²": ("test_r2", "{:.4f}".format),
+        "val R²": ("val_r2", "{:.4f}".format),
         "MACs": ("macs", _short),
         "params": ("parameters", _short),
         "bytes": ("bytes", _short),
@@ -110,7 +112,7 @@ def _model_columns(models: pd.DataFrame) -> pd.DataFrame:
     }
     frame = models[["id"]].rename(columns={"id": "model"})
     for title, (name, form) in shown.items():
-        if name in models:
+        if name in models and models[name].notna().any():
             frame[title] = models[name].map(form, na_action="ignore")
     return frame
 

@@ -107,10 +107,13 @@ def test_more_stages_than_layers_fail_the_trial_with_the_setting(tiny):
 def test_the_best_are_compressed_and_compared_with_their_parents(tiny):
     compress = {"best": 1, "keep_macs": [0.5], "epochs": 1}
     result = run(tiny(search={"name": "random", "trials": 2}, compress=compress), quiet=True)
-    table = result.models().set_index("kind")
-    assert set(table["status"]) == {"ok"}
-    assert table.loc["pruned", "macs"] <= 0.55 * table.loc["dense", "macs"]
-    assert table.loc["pruned", "parent"] == result.best().iloc[0]["trial"]
+    trial = result.best().iloc[0]["trial"]
+    table = result.models().set_index("id")
+    dense, pruned = f"{trial}-dense", f"{trial}-pruned-0.5"
+    assert set(table.index) == {dense, pruned, f"{dense}-int8", f"{pruned}-int8"}
+    assert set(table["parent"]) == {trial}
+    assert (table.loc[[dense, pruned], "status"] == "ok").all()
+    assert table.loc[pruned, "macs"] <= 0.55 * table.loc[dense, "macs"]
     assert (table[["test_accuracy", "latency_1_median_ms", "latency_32_median_ms", "bytes"]] > 0).all(axis=None)
     assert all((result.folder / path).is_file() for path in table["path"])
 

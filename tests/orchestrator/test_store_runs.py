@@ -58,11 +58,12 @@ def test_a_run_in_a_store_extended_is_the_longer_run_on_a_disk(tiny, stored, s3_
     check_same(after, local)
     check_same(open_run(after.folder), local)
     pd.testing.assert_frame_equal(pd.read_parquet(join(after.folder, "trials.parquet")), after.trials())
-    model = after.models().iloc[0]
+    model = after.models().set_index("kind", drop=False).loc["dense"]
     assert model["status"] == "ok"
     assert model["latency_1_median_ms"] > 0
     assert len(read_bytes(join(after.folder, model["path"]))) == model["bytes"]
-    models = [f"models/{model['id']}/{name}" for name in ("card.json", "model.onnx", "weights.safetensors")]
+    names = ("card.json", "model.int8.onnx", "model.onnx", "model.pt2", "weights.safetensors")
+    models = [f"models/{model['id']}/{name}" for name in names]
     ours = [name for name in list_files(after.folder) if not name.startswith("journal/")]
     theirs = [name for name in list_files(local.folder) if not name.startswith(("journal/", LOCK))]
     assert ours == sorted(theirs + models)

@@ -1,36 +1,108 @@
-"""Smaller models from a trained one: prune, distil, export, verify."""
+"""Smaller models from a trained one: prune, distil, quantise, export, verify."""
 
+from trainables.compress.artefact import Artefact, load, open_artefact, torch_call
 from trainables.compress.candidate import DENSE, compress, compress_one, export_dense, model_id
-from trainables.compress.distil import Distillation, distil, recalibrate
-from trainables.compress.export import ExportError, export_onnx, save_weights, write_card
-from trainables.compress.plan import CompressedModel, CompressPlan, Parent
-from trainables.compress.prune import Cost, PruneError, cost, prune
-from trainables.compress.verify import Latency, Parity, measure_latency, onnx_accuracy, onnx_logits, parity
+from trainables.compress.card import ArtefactError, check_file, read_card, write_card
+from trainables.compress.cost import Cost, cost
+from trainables.compress.deliver import Origin, deliver
+from trainables.compress.distil import DistilError, Distillation, Ensemble, frozen, recalibrate
+from trainables.compress.export import ExportError, export_onnx, export_pt2, save_weights
+from trainables.compress.hints import Guided, HintError
+from trainables.compress.latency import Latency, Timed, measure_calls, measure_latency, time_artefacts
+from trainables.compress.losses import dist, dkd, kl, logit_standard
+from trainables.compress.plan import CompressPlan, Parent, StudentConfig
+from trainables.compress.predict import Prediction, predict
+from trainables.compress.prune import PruneError, Pruning, prune
+from trainables.compress.quantize import QuantizeError, Tried, choose, quantize
+from trainables.compress.row import CompressedModel
+from trainables.compress.sparse import GradualSparsity, load_weights, prunable_weights, save_sparse
+from trainables.compress.student import StudentTrainer, make_student
+from trainables.compress.verify import (
+    FAITHFUL,
+    QUANTISED,
+    Bounds,
+    Parity,
+    artefact_outputs,
+    artefact_score,
+    check_alone,
+    compare,
+    parity,
+    score,
+    torch_outputs,
+)
+from trainables.compress.widths import WidthError, Widths, load_pruned, narrowed, widths_of
 
 __all__ = [
     "DENSE",
+    "FAITHFUL",
+    "QUANTISED",
+    "Artefact",
+    "ArtefactError",
+    "Bounds",
     "CompressPlan",
     "CompressedModel",
     "Cost",
+    "DistilError",
     "Distillation",
+    "Ensemble",
     "ExportError",
+    "GradualSparsity",
+    "Guided",
+    "HintError",
     "Latency",
+    "Origin",
     "Parent",
     "Parity",
+    "Prediction",
     "PruneError",
+    "Pruning",
+    "QuantizeError",
+    "StudentConfig",
+    "StudentTrainer",
+    "Timed",
+    "Tried",
+    "WidthError",
+    "Widths",
+    "artefact_outputs",
+    "artefact_score",
+    "check_alone",
+    "check_file",
+    "choose",
+    "compare",
     "compress",
     "compress_one",
     "cost",
-    "distil",
+    "deliver",
+    "dist",
+    "dkd",
     "export_dense",
     "export_onnx",
+    "export_pt2",
+    "frozen",
+    "kl",
+    "load",
+    "load_pruned",
+    "load_weights",
+    "logit_standard",
+    "make_student",
+    "measure_calls",
     "measure_latency",
     "model_id",
-    "onnx_accuracy",
-    "onnx_logits",
+    "narrowed",
+    "open_artefact",
     "parity",
+    "predict",
+    "prunable_weights",
     "prune",
+    "quantize",
+    "read_card",
     "recalibrate",
+    "save_sparse",
     "save_weights",
+    "score",
+    "time_artefacts",
+    "torch_call",
+    "torch_outputs",
+    "widths_of",
     "write_card",
 ]

@@ -1,49 +1,97 @@
-"""Training back what pruning cost: BatchNorm statistics first, then the unpruned parent as the teacher."""
+"""Training back what pruning cost: BatchNorm statistics first, then a teacher beside the targets."""
 
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from trainables.compress.plan import CompressPlan
-from trainables.config import OptimizerConfig, ParallelConfig, ScheduleConfig, StoppingConfig, TrainConfig
-from trainables.data import Dataset, as_floats
-from trainables.trainer import EpochMetrics, Trainer
+from trainables.compress.hints import Guided
+from trainables.compress.losses import LOSSES, OF_CLASSES
+from trainables.compress.plan import StudentConfig
+from trainables.compress.probe import device_of
+from trainables.data import as_floats
+from trainables.objectives import Objective, cross_entropy
 
 BATCH = 256
 
 
-class Distillation:
-    """The loss of a student that imitates `teacher` (Hinton et al. 2015, arXiv:1503.02531).
+class DistilError(ValueError):
+    """A student that cannot learn from its teacher in the way that was asked."""
 
-    `weight` is the share of the Kullback-Leibler divergence between the two softened predictions for the same
-    (augmented) images; the rest is cross entropy with the labels. `weight=0` is plain fine-tuning.
+
+class Ensemble(nn.Module):
+    """Several models as one teacher: the logarithm of the mean of their probabilities, or the mean of their values."""
+
+    def __init__(self, members: Sequence[nn.Module]) -> None:
+        super().__init__()
+        self.members = nn.ModuleList(members)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        outputs = torch.stack([member(inputs).float() for member in self.members])
+        if outputs.shape[2] == 1:
+            return outputs.mean(0)
+        return outputs.log_softmax(2).logsumexp(0) - torch.tensor(float(len(outputs))).log()
+
+
+def frozen(teacher: nn.Module) -> nn.Module:
+    """A copy that does not learn, in evaluation mode."""
+    return copy.deepcopy(teacher).eval().requires_grad_(False)
+
+
+class Distillation:
+    """The Objective of a student: `distil_weight` of the loss is what `teacher` says of the same (augmented) inputs,
+    the rest is `task`, the loss without a teacher. With weight 0 the teacher is not asked.
+
+    teacher: frozen, where the inputs are. guided: the student with its adapters, for the loss "hints". unit: in what
+    predicted values are compared; see squared_error().
     """
 
-    def __init__(self, teacher: nn.Module, temperature: float, weight: float) -> None:
-        self.teacher = copy.deepcopy(teacher).eval().requires_grad_(False)
-        self.temperature = temperature
-        self.weight = weight
+    def __init__(
+        self,
+        teacher: nn.Module,
+        config: StudentConfig,
+        task: Objective = cross_entropy,
+        *,
+        guided: Guided | None = None,
+        unit: float = 1.0,
+    ) -> None:
+        self._teacher = teacher
+        self._loss = config.loss
+        self._soft = LOSSES.get(config.loss)
+        self._temperature = config.temperature
+        self._weight = config.distil_weight if self._soft else 0.0
+        self._task = task
+        self._guided = guided
+        self._unit = unit
 
-    def __call__(self, logits: Tensor, labels: Tensor, images: Tensor) -> Tensor:
-        """The mean loss of a batch: logits (B, classes), labels (B,), images (B, C, H, W)."""
+    def __call__(self, outputs: Tensor, targets: Tensor, inputs: Tensor) -> Tensor:
+        """The mean loss of a batch: outputs (B, K), targets (B,) or mixed (B, K), inputs (B, ...).
+
+        Raises DistilError.
+        """
+        task = self._task(outputs, targets, inputs)
+        if self._soft is None or not self._weight:
+            return task
+        if outputs.shape[1] == 1 and self._loss in OF_CLASSES:
+            raise DistilError(f"loss: {self._loss} compares classes; where a value is predicted, use kl or hints")
         with torch.no_grad():
-            target = F.log_softmax(self.teacher.to(images.device)(images).float() / self.temperature, dim=1)
-        softened = F.log_softmax(logits.float() / self.temperature, dim=1)
-        divergence = F.kl_div(softened, target, reduction="batchmean", log_target=True)
-        # The soft part's gradients shrink with the square of the temperature.
-        soft = self.temperature**2 * divergence
-        return self.weight * soft + (1 - self.weight) * F.cross_entropy(logits, labels)
+            answers = self._teacher(inputs).float()
+        taught = self._soft(outputs.float() / self._unit, answers / self._unit, targets, self._temperature)
+        if self._guided is not None:
+            taught = taught + self._guided.distance()
+        return self._weight * taught + (1 - self._weight) * task
 
 
-def recalibrate(model: nn.Module, images: Tensor) -> None:
-    """Measure the BatchNorm statistics of `model` anew on `images` (N, C, H, W), floats or uint8; its weights stay."""
+def recalibrate(model: nn.Module, inputs: Tensor) -> None:
+    """Measure the BatchNorm statistics of `model` anew on `inputs` (N, ...), floats or uint8; its weights stay."""
     norms = [module for module in model.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
     norms = [norm for norm in norms if norm.track_running_stats]
-    device = next((p.device for p in model.parameters()), torch.device("cpu"))
+    if not norms:
+        return
+    device = device_of(model)
     momenta = [norm.momentum for norm in norms]
     model.eval()
     for norm in norms:
@@ -51,29 +99,8 @@ def recalibrate(model: nn.Module, images: Tensor) -> None:
         norm.momentum = None  # the plain mean over all batches
         norm.train()
     with torch.no_grad():
-        for batch in images.chunk(-(-len(images) // BATCH)):
+        for batch in inputs.chunk(-(-len(inputs) // BATCH)):
             model(as_floats(batch.to(device)))
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum
     model.eval()
-
-
-def distil(
-    student: nn.Module, teacher: nn.Module, data: Dataset, plan: CompressPlan, train: TrainConfig
-) -> list[EpochMetrics]:
-    """Train all of `student` in place for `plan.epochs`, as `train` says but with SGD at the plan's rate.
-
-    It ends with the weights of its best epoch. Raises Diverged.
-    """
-    student.requires_grad_(True)
-    config = train.model_copy(
-        update={
-            "epochs": plan.epochs,
-            "optimizer": OptimizerConfig(lr=plan.lr, weight_decay=train.optimizer.weight_decay),
-            "schedule": ScheduleConfig(),
-            "stopping": StoppingConfig(),
-            "parallel": ParallelConfig(),
-        }
-    )
-    objective = Distillation(teacher, plan.temperature, plan.distil_weight)
-    return list(Trainer(config, data, model=student, objective=objective).epochs())

@@ -1,76 +1,87 @@
-"""What is left on disk of a model: `model.onnx`, `weights.safetensors` and `card.json`, each whole or not there."""
+"""A model as files that need none of its code: ONNX, torch.export's `.pt2`, and its weights alone."""
 
 from __future__ import annotations
 
 import copy
-import hashlib
-import json
 import logging
-import os
-import platform
-import uuid
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
-from importlib.metadata import version
-from io import StringIO
+from io import BytesIO, StringIO
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import safetensors.torch
 import torch
 from torch import nn
+from torch.export import ExportedProgram
 
-INPUT, OUTPUT = "images", "logits"
-PACKAGES = ("torch", "onnx", "onnxruntime", "onnxscript", "torch-pruning", "safetensors")
+from trainables.compress.card import INPUT, OUTPUT
+from trainables.storage import write_bytes
 
 
 class ExportError(RuntimeError):
     """A model that the exporter cannot follow."""
 
 
-def export_onnx(model: nn.Module, input_shape: Sequence[int], path: Path) -> None:
-    """Write `model` as one ONNX file: images (N, C, H, W) float32 in [0, 1], any N, to logits (N, classes).
+def trace(model: nn.Module, input_shape: Sequence[int]) -> ExportedProgram:
+    """What a copy of `model` on the CPU computes in evaluation mode, for inputs (N, *input_shape) float32 of any N.
+
+    Raises ExportError.
+    """
+    model = copy.deepcopy(model).cpu().eval()
+    # Two examples: of one, torch would conclude that there is always one.
+    example = (torch.zeros(2, *input_shape),)
+    with quiet():
+        try:
+            program = torch.export.export(model, example, dynamic_shapes=({0: torch.export.Dim.DYNAMIC},))
+        except Exception as error:  # whatever the exporter, or the model's own code under it, trips over
+            raise ExportError(f"cannot be exported: {_first_line(error)}") from error
+    for module in program.graph_module.modules():
+        if isinstance(module, torch.fx.GraphModule):
+            for node in module.graph.nodes:
+                node.meta.pop("stack_trace", None)  # holds the paths of this machine
+    return program
+
+
+def export_onnx(model: nn.Module | ExportedProgram, input_shape: Sequence[int], path: Path) -> None:
+    """Write `model` as one ONNX file: inputs (N, *input_shape) float32, images in [0, 1], any N, to outputs (N, …).
 
     Raises ExportError; what was at `path` before stays then.
     """
-    model = copy.deepcopy(model).cpu().eval()
-    example = torch.zeros(2, *input_shape)
-    with _replacing(path) as temporary, _quiet():
+    program = trace(model, input_shape) if isinstance(model, nn.Module) else model
+    with quiet(), TemporaryDirectory() as scratch:
         try:
-            program = torch.onnx.export(
-                model,
-                (example,),
-                dynamo=True,
-                dynamic_shapes=({0: torch.export.Dim.DYNAMIC},),
-                input_names=[INPUT],
-                output_names=[OUTPUT],
-                verbose=False,
+            exported = torch.onnx.export(
+                program, dynamo=True, input_names=[INPUT], output_names=[OUTPUT], verbose=False
             )
         except torch.onnx.OnnxExporterError as error:
-            raise ExportError(f"cannot be exported: {error.__cause__ or error}".splitlines()[0]) from error
-        if program is None:  # only the old exporter answers so
+            raise ExportError(f"cannot be exported: {_first_line(error.__cause__ or error)}") from error
+        if exported is None:  # only the old exporter answers so
             raise ExportError("cannot be exported: the exporter returned no program")
-        _strip(program.model)
-        program.save(temporary, external_data=False)
+        _strip(exported.model)
+        whole = Path(scratch, "model.onnx")
+        exported.save(whole, external_data=False)
+        write_bytes(path, whole.read_bytes())
+
+
+def export_pt2(model: nn.Module | ExportedProgram, input_shape: Sequence[int], path: Path) -> None:
+    """Write `model` as torch.export does, to be run by torch without its code. Raises ExportError, as export_onnx."""
+    program = trace(model, input_shape) if isinstance(model, nn.Module) else model
+    buffer = BytesIO()
+    with quiet():
+        try:
+            torch.export.save(program, buffer)
+        except Exception as error:  # the serializer has no error of its own for what it does not know
+            raise ExportError(f"cannot be exported to .pt2: {_first_line(error)}") from error
+    write_bytes(path, buffer.getbuffer())
 
 
 def save_weights(model: nn.Module, path: Path) -> None:
     """Write the parameters and buffers of `model` as safetensors."""
     tensors = {name: value.cpu().clone().contiguous() for name, value in model.state_dict().items()}
-    with _replacing(path) as temporary:
-        temporary.write_bytes(safetensors.torch.save(tensors))
-
-
-def write_card(path: Path, facts: Mapping[str, Any], files: Sequence[Path]) -> None:
-    """Write `facts` with the versions of the libraries and the SHA-256 and size of `files`, as JSON."""
-    card = {
-        **facts,
-        "versions": {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
-        "files": {file.name: {"sha256": _sha256(file), "bytes": file.stat().st_size} for file in files},
-    }
-    with _replacing(path) as temporary:
-        temporary.write_text(json.dumps(card, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+    write_bytes(path, safetensors.torch.save(tensors))
 
 
 def _strip(model: Any) -> None:
@@ -84,27 +95,12 @@ def _strip(model: Any) -> None:
     model.metadata_props.clear()
 
 
-def _sha256(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 @contextmanager
-def _replacing(path: Path) -> Iterator[Path]:
-    """A temporary path beside `path` that takes its place when the block ends well and is gone when not."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{uuid.uuid4().hex}-{path.name}")
-    try:
-        yield temporary
-        with temporary.open("rb") as stream:
-            os.fsync(stream.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Silence the exporter: what it prints, logs and warns of is about its own insides."""
     disabled = logging.root.manager.disable
     logging.disable(logging.WARNING)

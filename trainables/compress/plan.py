@@ -1,41 +1,168 @@
-"""What compression is asked to do, and what it answers."""
+"""What compression is asked to do."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 from torch import nn
 
-from trainables.config import Count, TrainConfig
+from trainables.config import Count, ModelConfig, TrainConfig
+
+Target = Literal["macs", "parameters", "latency"]
+Importance = Literal["magnitude", "taylor", "bn_scale"]
+Scope = Literal["global", "local"]
+Loss = Literal["cross_entropy", "kl", "logit_standard", "dkd", "dist", "hints"]
 
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 
 
-class CompressPlan(BaseModel):
-    """How many of the best trials to compress, to which fractions of their multiply-accumulates, and how.
-
-    `epochs` and `lr` are those of the training after pruning; `distil_weight` is the share of the parent's
-    predictions, softened by `temperature`, in its loss. Without `keep_macs` models are exported as they are.
-    """
-
+class _Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
-    best: Count = 2
-    keep_macs: Annotated[tuple[Fraction, ...], Field(strict=False)] = (0.5, 0.25)  # YAML has lists only
+
+class StudentConfig(_Settings):
+    """How a small model is made from its parent, and trained to answer like its teacher.
+
+    Attributes:
+        keep_macs: the fraction of the parent's operations to keep, by taking whole channels out; None keeps all.
+        target: what that is a fraction of: operations, parameters, or latency (ONNX Runtime, one thread, batch 1),
+            which is measured, so that the same settings need not give the same model twice.
+        importance: which channels go first: those of small weights, of small influence on the loss (Taylor), or of
+            small BatchNorm scales.
+        scope: the least important of the whole network, or the same share of each layer.
+        steps: so many rounds of pruning, each by the same factor, with the epochs shared out between them.
+        keep: layers that stay as wide as they are, inputs and outputs, by their names in the network.
+        sparsity: the fraction of the weights of matrices and kernels that end at zero. The network stays as it is, so
+            it needs less of a file and of a download, and runs no faster.
+        architecture: another, smaller network in place of the pruned parent, that starts from nothing.
+        loss: what is learnt from the teacher, beside the targets. "cross_entropy" is no teacher: the task's own loss.
+        temperature: softens predictions before they are compared.
+        distil_weight: the teacher's share of the loss; the rest is the task's own.
+        epochs, lr, weight_decay, batch_size: of the training; None is the parent's.
+    """
+
+    keep_macs: Annotated[float, Field(gt=0, le=1)] | None = 0.5
+    target: Target = "macs"
+    importance: Importance = "magnitude"
+    scope: Scope = "global"
+    steps: Count = 1
+    keep: Annotated[tuple[str, ...], Field(strict=False)] = ()  # YAML has lists only
+    sparsity: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    architecture: ModelConfig | None = None
+    loss: Loss = "kl"
+    temperature: Annotated[float, Field(gt=0)] = 4.0
+    distil_weight: Annotated[float, Field(ge=0, le=1)] = 0.7
     epochs: Count = 10
-    lr: float = Field(0.02, gt=0)
-    temperature: float = Field(4.0, gt=0)
-    distil_weight: float = Field(0.7, ge=0, le=1)
-    importance: Literal["magnitude"] = "magnitude"
+    lr: Annotated[float, Field(gt=0)] = 0.02
+    weight_decay: Annotated[float, Field(ge=0)] | None = None
+    batch_size: Annotated[Count, Field(ge=2)] | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _is_not_pruned(cls, values: Any) -> Any:
+        """An architecture is not pruned unless that is said, which is then an error."""
+        if isinstance(values, Mapping) and values.get("architecture") is not None:
+            return {"keep_macs": None, **values}
+        return values
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.architecture is not None and self.prunes:
+            raise ValueError(f"keep_macs: must be left out where architecture is given, but got {self.keep_macs}")
+        if self.prunes and self.steps > self.epochs:
+            raise ValueError(f"steps: must be at most epochs, {self.epochs}, but got {self.steps}")
+        return self
+
+    @property
+    def prunes(self) -> bool:
+        """Whether channels are to go."""
+        return self.keep_macs is not None and self.keep_macs < 1
+
+    @property
+    def rounds(self) -> tuple[float, ...]:
+        """What to keep after each round of pruning, each of which trains; a single 1 if nothing is pruned."""
+        if self.keep_macs is None or not self.prunes:
+            return (1.0,)
+        return tuple(float(self.keep_macs ** (done / self.steps)) for done in range(1, self.steps + 1))
+
+    def control(self) -> StudentConfig:
+        """The same student without a teacher, to compare with."""
+        return self.model_copy(update={"loss": "cross_entropy"})
+
+
+class CompressPlan(_Settings):
+    """Which of the best trials to compress into what, and what is asked of the models.
+
+    Settings of `student` may be given beside the others instead, so that `{keep_macs: [0.5], epochs: 5}` is a plan.
+
+    Attributes:
+        best: how many trials are parents.
+        keep_macs: a student for each of these fractions; None makes one, as `student` says. Without any, models are
+            exported as they are.
+        student: what the students share.
+        ensemble: the teacher is the mean of so many of the best; 1 is the parent alone.
+        int8: whether models are quantised as well.
+        control: whether each student has a twin without a teacher, to compare with.
+        max_accuracy_drop: points that a model may lose against its parent; None is no bound.
+        max_latency_ms: for a batch of `latency_batch`; None is no bound.
+    """
+
+    best: Count = 2
+    keep_macs: Annotated[tuple[Fraction, ...], Field(strict=False)] | None = (0.5, 0.25)
+    student: StudentConfig = StudentConfig()
+    ensemble: Count = 1
+    int8: bool = True
+    control: bool = False
+    max_accuracy_drop: Annotated[float, Field(ge=0, le=100)] | None = None
+    max_latency_ms: Annotated[float, Field(gt=0)] | None = None
+    latency_batch: Count = 1
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short_form(cls, values: Any) -> Any:
+        """Moves settings of the student to it; a student with a size of its own leaves no grid of sizes."""
+        if not isinstance(values, Mapping):
+            return values
+        own = {key: value for key, value in values.items() if key in cls.model_fields}
+        beside = {key: value for key, value in values.items() if key not in own and key in StudentConfig.model_fields}
+        if beside and "student" in own:
+            raise ValueError(f"student: must hold all its settings, but {', '.join(beside)} stands beside it")
+        student = own.get("student", beside)
+        if isinstance(student, Mapping) and ("keep_macs" in student or student.get("architecture") is not None):
+            own.setdefault("keep_macs", None)
+        if beside:
+            own["student"] = StudentConfig.model_validate(beside)
+        return {**own, **{key: value for key, value in values.items() if key not in own and key not in beside}}
 
     @field_validator("keep_macs")
     @classmethod
-    def _differ(cls, fractions: tuple[float, ...]) -> tuple[float, ...]:
-        if len(set(fractions)) < len(fractions):
+    def _differ(cls, fractions: tuple[float, ...] | None) -> tuple[float, ...] | None:
+        if fractions and len(set(fractions)) < len(fractions):
             raise ValueError(f"must differ from each other, but got {list(fractions)}")
         return fractions
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.keep_macs and self.student.architecture is not None:
+            raise ValueError(
+                f"keep_macs: must be left out where student.architecture is given, but got {self.keep_macs}"
+            )
+        return self
+
+    @property
+    def students(self) -> tuple[StudentConfig, ...]:
+        """The students of each parent, without their controls."""
+        if self.keep_macs is None:
+            return (self.student,)
+        return tuple(self.student.model_copy(update={"keep_macs": keep}) for keep in self.keep_macs)
+
+    @property
+    def shares(self) -> tuple[float, ...]:
+        """What each of the pruned students keeps of its parent."""
+        return tuple(student.keep_macs for student in self.students if student.prunes and student.keep_macs)
 
 
 @dataclass(frozen=True)
@@ -45,29 +172,3 @@ class Parent:
     model: nn.Module
     train: TrainConfig
     trial: str = "model"
-
-
-@dataclass(frozen=True, kw_only=True)
-class CompressedModel:
-    """One row of the table of models. The accuracies and the parity are those of the ONNX file at `path`.
-
-    A model that fails its checks is "rejected" and says why in `reason`. What was not reached is None: a model
-    that could not be made at all has no file and no accuracies. Accuracies are fractions; bytes are the file's.
-    """
-
-    id: str
-    parent: str
-    kind: Literal["dense", "pruned"]
-    keep_macs: float
-    """The fraction of the parent's operations that was asked for; `macs` is what is left."""
-    status: Literal["ok", "rejected"]
-    reason: str = ""
-    macs: int | None = None
-    parameters: int | None = None
-    bytes: int | None = None
-    val_accuracy: float | None = None
-    test_accuracy: float | None = None
-    parity_max_abs_error: float | None = None
-    parity_agreement: float | None = None
-    path: str | None = None
-    seconds: float = 0.0

@@ -1,26 +1,27 @@
-"""Structured pruning: whole channels leave the network, so it is smaller and faster on any runtime.
-
-Which channels must go together is read from torch-pruning's dependency graph (DepGraph, Fang et al. 2023,
-arXiv:2301.12900); which go first, and how many, is decided here.
-"""
+"""Structured pruning: whole channels leave the network, so it is smaller and faster on any runtime."""
 
 from __future__ import annotations
 
 import copy
 import math
-import warnings
 from bisect import bisect_left
-from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
+from functools import cache
 from itertools import pairwise
-from typing import Any
 
 import torch
-import torch_pruning as tp
-from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
+from torch import nn
+
+from trainables.compress.arithmetic import Arithmetic
+from trainables.compress.cost import Meter, cost, meter
+from trainables.compress.export import ExportError
+from trainables.compress.graph import Graph, Unit
+from trainables.compress.importance import ImportanceError, scorer
+from trainables.compress.plan import Importance, Scope, StudentConfig, Target
+from trainables.compress.probe import evaluation, example
+from trainables.data import Split
 
 MIN_CHANNELS = 0.1
 """Fraction of a layer's channels that always stays: a layer cut to almost nothing cannot be trained back."""
@@ -32,77 +33,167 @@ Runtimes compute in blocks of 8 or 4 channels: ONNX Runtime needed 2.2 times as 
 """
 
 TOLERANCE = 0.05
-"""How far below the target, as a fraction of the parent's operations, a pruned model may stay for wide blocks."""
+"""How far below the target, as a fraction of the parent's cost, a pruned model may stay for wide blocks."""
+
+Left = Callable[[tuple[Unit, ...]], float]
+"""The fraction of the cost that is left without the units."""
+
+_NAMES = {"macs": "operations", "parameters": "parameters", "latency": "latency"}
 
 
 class PruneError(ValueError):
     """The network cannot be pruned as asked; the message says how far it could go."""
 
 
-@dataclass(frozen=True)
-class Cost:
-    """What one input costs: multiply-accumulates of convolutions and matrix products, and parameters held."""
+@dataclass(frozen=True, kw_only=True)
+class Pruning:
+    """How to prune; see StudentConfig."""
 
-    macs: int
-    parameters: int
+    target: Target = "macs"
+    importance: Importance = "magnitude"
+    scope: Scope = "global"
+    keep: tuple[str, ...] = ()
 
-
-@dataclass(frozen=True)
-class _Unit:
-    """The smallest thing to remove: output `channels` of the layer `root`, one of each convolution group."""
-
-    score: float
-    root: str
-    channels: tuple[int, ...]
+    @classmethod
+    def of(cls, config: StudentConfig) -> Pruning:
+        """What a student's settings say of it."""
+        return cls(target=config.target, importance=config.importance, scope=config.scope, keep=config.keep)
 
 
-def cost(model: nn.Module, input_shape: Sequence[int]) -> Cost:
-    """Count the operations of one input of shape (C, H, W) and the parameters of `model`."""
-    counter = FlopCounterMode(display=False)
-    fused = torch.backends.mha.get_fastpath_enabled()
-    torch.backends.mha.set_fastpath_enabled(False)  # the counter does not know fused transformer layers
-    try:
-        with _evaluation(model), torch.no_grad(), counter:
-            model(_example(model, input_shape, batch=1))
-    finally:
-        torch.backends.mha.set_fastpath_enabled(fused)
-    return Cost(counter.get_total_flops() // 2, sum(p.numel() for p in model.parameters()))
+MAGNITUDE = Pruning()
 
 
-def prune(model: nn.Module, input_shape: Sequence[int], keep: float, importance: str = "magnitude") -> nn.Module:
-    """Return a copy of `model` with at most the fraction `keep` of its multiply-accumulates.
+def prune(
+    model: nn.Module,
+    input_shape: Sequence[int],
+    keep: float,
+    how: Pruning = MAGNITUDE,
+    examples: Split | None = None,
+    whole: nn.Module | None = None,
+) -> nn.Module:
+    """Return a copy of `model` with at most the fraction `keep` of the cost of `whole`, which is `model` if not given.
 
-    Blocks of channels leave one by one, least important of the whole network first, until the target is met; the
-    shape of the output stays. The blocks are as wide as possible, see WIDTHS, while `keep` is met to within
-    TOLERANCE. Raises PruneError if nothing can be pruned or the target is out of reach.
+    Blocks of channels leave one by one, least important first, until the target is met; the shape of the output stays.
+    The blocks are as wide as possible, see WIDTHS, while `keep` is met to within TOLERANCE. `examples`, for Taylor
+    importance, are of the training part. Whatever the target, there are fewer operations afterwards.
+
+    Raises PruneError if the network cannot be traced, nothing can be pruned or the target is out of reach.
     """
     if not 0 < keep < 1:
         raise PruneError(f"`0 < keep < 1` must hold, but got keep={keep}")
-    units = _units(model, input_shape, IMPORTANCE[importance])
-    whole = cost(model, input_shape).macs
+    whole = whole or model
+    units = _units(model, input_shape, how, examples)
+    try:
+        with meter(how.target, whole, input_shape) as share:
+            removed = _removed(model, input_shape, units, _Aim(keep, how, whole, share))
+    except ExportError as error:
+        raise PruneError(f"latency cannot be measured: the network {error}") from error
+    pruned = _without(model, input_shape, removed)
+    if cost(pruned, input_shape).macs >= cost(model, input_shape).macs:
+        raise PruneError("nothing was pruned: the network has as many operations as before")
+    return pruned
+
+
+def kept_layers(model: nn.Module, names: Iterable[str]) -> set[str]:
+    """The modules that may not shrink, with all that is inside them. A name may leave out the `network.` before it."""
+    modules, kept = [name for name, _ in model.named_modules() if name], set()
+    for name in names:
+        inside = {one for one in modules if f"{one}.".startswith((f"{name}.", f"network.{name}."))}
+        if not inside:
+            near = get_close_matches(name, [*modules, *(one.removeprefix("network.") for one in modules)], n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            raise PruneError(f"keep: must name layers of the network, but it has no {name!r}{hint}")
+        kept |= inside
+    return kept
+
+
+@dataclass(frozen=True)
+class _Aim:
+    """What to reach, and how it is measured."""
+
+    keep: float
+    how: Pruning
+    whole: nn.Module
+    share: Meter
+
+
+def _removed(
+    model: nn.Module, input_shape: Sequence[int], units: Sequence[Sequence[Unit]], aim: _Aim
+) -> tuple[Unit, ...]:
+    """The units to remove. Arithmetic finds them at once where it is right, which is looked at; else each attempt is
+    measured."""
+
+    @cache
+    def measured(removed: tuple[Unit, ...]) -> float:
+        return aim.share(_without(model, input_shape, removed))
+
+    if aim.how.target != "latency":
+        removed = _chosen(units, aim, Arithmetic(model, aim.whole, input_shape, aim.how.target))
+        if removed is not None and measured(removed) <= aim.keep:
+            return removed
+    removed = _chosen(units, aim, measured)
+    if removed is None:
+        floor = measured(tuple(_blocks(units, WIDTHS[-1], aim)))
+        name = _NAMES[aim.how.target]
+        raise PruneError(f"cannot keep {aim.keep:.3g} of the {name}: the least possible is {floor:.3g}")
+    return removed
+
+
+def _chosen(units: Sequence[Sequence[Unit]], aim: _Aim, left: Left) -> tuple[Unit, ...] | None:
+    """What to remove, in the widest blocks that come near the target; None if it is out of reach."""
+    timed = aim.how.target == "latency"
     for width in WIDTHS:
-        order = _blocks(units, width)
-        floor = _macs_without(model, input_shape, order)
-        if floor > keep * whole:
+        order = _blocks(units, width, aim)
+        if left(tuple(order)) > aim.keep:
             continue
-        removed = _selection(model, input_shape, order, keep * whole)
-        macs = _macs_without(model, input_shape, removed)
-        if macs >= (keep - TOLERANCE) * whole or width == WIDTHS[-1]:
-            return _without(model, input_shape, removed)
-    raise PruneError(f"cannot keep {keep:.3g} of the operations: the least possible is {floor / whole:.3g}")
+        removed = _fewest(order, aim.keep, left)
+        if timed:  # narrower blocks gain no time, and what a single block gains cannot be told from noise
+            return removed
+        removed = _given_back(removed, aim.keep, left)
+        if left(removed) >= aim.keep - TOLERANCE or width == WIDTHS[-1]:
+            return removed
+    return None
 
 
-def _units(model: nn.Module, input_shape: Sequence[int], score: Callable[[Any], Tensor]) -> list[list[_Unit]]:
+def _fewest(order: Sequence[Unit], keep: float, left: Left) -> tuple[Unit, ...]:
+    """The fewest blocks from the start of `order` without which at most `keep` is left."""
+    return tuple(order[: bisect_left(range(len(order)), -keep, key=lambda count: -left(tuple(order[:count])))])
+
+
+def _given_back(removed: tuple[Unit, ...], keep: float, left: Left) -> tuple[Unit, ...]:
+    """Without the blocks that the target does not need, most important first; of each layer those that left last."""
+    done: set[str] = set()
+    for block in reversed(removed):
+        fewer = tuple(other for other in removed if other is not block)
+        if block.root in done:
+            continue
+        if left(fewer) <= keep:
+            removed = fewer
+        else:
+            done.add(block.root)
+    return removed
+
+
+def _units(model: nn.Module, input_shape: Sequence[int], how: Pruning, examples: Split | None) -> list[list[Unit]]:
     """The units of each group of layers that can be pruned at all, least important first."""
-    graph = _Graph(copy.deepcopy(model), input_shape)
-    groups = [sorted(graph.units(group, score), key=lambda unit: unit.score) for group in graph.groups()]
+    traced = copy.deepcopy(model)
+    try:
+        graph = Graph(traced, input_shape)
+    except Exception as error:  # whatever the network's own code or the graph's trips over
+        raise PruneError(f"the network cannot be traced: {type(error).__name__}: {error}") from error
+    found = list(graph.groups(kept_layers(model, how.keep)))
+    try:
+        score = scorer(how.importance, traced, examples)
+    except ImportanceError as error:
+        raise PruneError(str(error)) from error
+    groups = [sorted(graph.units(group, score), key=lambda unit: unit.score) for group in found]
     prunable = _prunable(model, input_shape, [units for units in groups if len(units) > 1])
     if not prunable:
-        raise PruneError("nothing can be pruned: every layer's width is fixed by the input or the output")
+        raise PruneError("nothing can be pruned: every layer's width is fixed by the input, the output or `keep`")
     return prunable
 
 
-def _prunable(model: nn.Module, input_shape: Sequence[int], groups: list[list[_Unit]]) -> list[list[_Unit]]:
+def _prunable(model: nn.Module, input_shape: Sequence[int], groups: list[list[Unit]]) -> list[list[Unit]]:
     """The groups without those that spoil the output, which are sought in halves."""
     if _works(model, input_shape, [units[0] for units in groups]):
         return groups
@@ -112,153 +203,48 @@ def _prunable(model: nn.Module, input_shape: Sequence[int], groups: list[list[_U
     return [*_prunable(model, input_shape, groups[:half]), *_prunable(model, input_shape, groups[half:])]
 
 
-def _blocks(groups: Sequence[Sequence[_Unit]], width: int) -> list[_Unit]:
-    """The units joined so that multiples of `width` channels stay; of all groups, least important first."""
+def _blocks(groups: Sequence[Sequence[Unit]], width: int, aim: _Aim) -> list[Unit]:
+    """The units joined so that multiples of `width` channels stay; of all groups, the first to go first."""
     blocks = []
     for units in groups:
-        step = math.lcm(width, len(units[0].channels)) // len(units[0].channels)
-        least = max(1, math.ceil(MIN_CHANNELS * len(units)))
+        channels = len(units[0].channels)
+        step = math.lcm(width, channels) // channels
+        least = max(1, math.ceil(MIN_CHANNELS * _outputs(aim.whole, units[0].root) / channels))
         ends = [end for end in range(1, len(units) - least + 1) if (len(units) - end) % step == 0]
-        blocks += [_joined(units[start:end]) for start, end in pairwise([0, *ends])]
+        joined = [_joined(units[start:end]) for start, end in pairwise([0, *ends])]
+        if aim.how.scope == "local":  # all layers have then lost the same share at any time
+            joined = [replace(block, score=end / len(units)) for block, end in zip(joined, ends, strict=True)]
+        blocks += joined
     return sorted(blocks, key=lambda block: block.score)
 
 
-def _joined(units: Sequence[_Unit]) -> _Unit:
+def _joined(units: Sequence[Unit]) -> Unit:
     channels = tuple(channel for unit in units for channel in unit.channels)
-    return _Unit(sum(unit.score for unit in units) / len(units), units[0].root, channels)
+    return replace(units[0], score=sum(unit.score for unit in units) / len(units), channels=channels)
 
 
-def _selection(model: nn.Module, input_shape: Sequence[int], order: Sequence[_Unit], target: float) -> list[_Unit]:
-    """Which of `order` to remove: the fewest from its start that meet `target`, less those not needed for it."""
-    count = bisect_left(range(len(order)), -target, key=lambda n: -_macs_without(model, input_shape, order[:n]))
-    removed = list(order[:count])
-    done: set[str] = set()
-    for block in reversed(order[:count]):
-        fewer = [other for other in removed if other is not block]
-        if block.root in done:
-            continue
-        if _macs_without(model, input_shape, fewer) <= target:
-            removed = fewer
-        else:
-            done.add(block.root)
-    return removed
+def _outputs(model: nn.Module, layer: str) -> int:
+    module = model.get_submodule(layer)
+    return int(module.out_features if isinstance(module, nn.Linear) else module.out_channels)  # type: ignore[arg-type]
 
 
-def _macs_without(model: nn.Module, input_shape: Sequence[int], units: Sequence[_Unit]) -> int:
-    return cost(_without(model, input_shape, units), input_shape).macs
-
-
-def _works(model: nn.Module, input_shape: Sequence[int], units: Sequence[_Unit]) -> bool:
+def _works(model: nn.Module, input_shape: Sequence[int], units: Sequence[Unit]) -> bool:
     """Whether the output's shape survives the removal: false for output layers and for widths fixed in code."""
-    with _evaluation(model), torch.no_grad():
-        shape = model(_example(model, input_shape)).shape
+    with evaluation(model), torch.no_grad():
+        shape = model(example(model, input_shape)).shape
     try:
         pruned = _without(model, input_shape, units)
-        with _evaluation(pruned), torch.no_grad():
-            return bool(pruned(_example(model, input_shape)).shape == shape)
+        with evaluation(pruned), torch.no_grad():
+            return bool(pruned(example(model, input_shape)).shape == shape)
     except Exception:  # whatever the network's own code or the graph's trips over, these layers stay
         return False
 
 
-def _without(model: nn.Module, input_shape: Sequence[int], units: Sequence[_Unit]) -> nn.Module:
+def _without(model: nn.Module, input_shape: Sequence[int], units: Sequence[Unit]) -> nn.Module:
     """A copy of `model` without the units."""
     pruned = copy.deepcopy(model)
     if units:
-        _Graph(pruned, input_shape).remove(units)
+        Graph(pruned, input_shape).remove(units)
     for (_, old), (_, new) in zip(model.named_parameters(), pruned.named_parameters(), strict=True):
         new.requires_grad_(old.requires_grad)
     return pruned
-
-
-class _Graph:
-    """The dependency graph of a model that it may change."""
-
-    def __init__(self, model: nn.Module, input_shape: Sequence[int]) -> None:
-        # torch-pruning follows autograd: a frozen parameter would silently cut its layer out of the graph.
-        model.requires_grad_(True)
-        self._modules = dict(model.named_modules())
-        self._names = {module: name for name, module in self._modules.items()}
-        with _evaluation(model), torch.enable_grad(), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            example = _example(model, input_shape)
-            self._graph = tp.DependencyGraph().build_dependency(model, example_inputs=example)
-
-    def groups(self) -> Iterator[Any]:
-        """The sets of layers whose channels go together, each with all its channels."""
-        for group in self._graph.get_all_groups(root_module_types=[nn.modules.conv._ConvNd, nn.Linear]):
-            if not any(_widens_each_channel(dependency.target.module) for dependency, _ in group):
-                yield group
-
-    def units(self, group: Any, score: Callable[[Any], Tensor]) -> Iterator[_Unit]:
-        """The units of a group; a grouped layer loses the same channels in each of its groups."""
-        scores = score(group)
-        width = len(scores) // max(self._folds(dependency) for dependency, _ in group)
-        root = group[0].dep.target.module
-        units = [tuple(range(first, len(scores), width)) for first in range(width)]
-        if self._closure(root, units[0]) != units[0]:
-            units = list(dict.fromkeys(self._closure(root, unit) for unit in units))
-        for channels in units:
-            yield _Unit(float(scores[list(channels)].mean()), self._names[root], channels)
-
-    def remove(self, units: Sequence[_Unit]) -> None:
-        """Take the units out of the model."""
-        channels: dict[str, list[int]] = defaultdict(list)
-        for unit in units:
-            channels[unit.root] += unit.channels
-        for name, indices in channels.items():
-            self._group(self._modules[name], sorted(indices)).prune()
-
-    def _group(self, module: nn.Module, channels: Sequence[int]) -> Any:
-        pruner = self._graph.get_pruner_of_module(module)
-        return self._graph.get_pruning_group(module, pruner.prune_out_channels, channels)
-
-    def _closure(self, module: nn.Module, channels: Sequence[int]) -> tuple[int, ...]:
-        """The output channels of `module` that go with these: more, where halves of it meet again."""
-        outputs = [
-            item.idxs
-            for item in self._group(module, channels)
-            if item.dep.target.module is module and self._graph.is_out_channel_pruning_fn(item.dep.handler)
-        ]
-        return tuple(sorted({channel for indices in outputs for channel in indices}))
-
-    def _folds(self, dependency: Any) -> int:
-        module = dependency.target.module
-        if isinstance(module, nn.modules.conv._ConvNd) and module.groups == module.out_channels:
-            return 1  # depthwise: each channel is on its own
-        pruner = self._graph.get_pruner_of_module(module)
-        if self._graph.is_out_channel_pruning_fn(dependency.handler):
-            return int(pruner.get_out_channel_groups(module))
-        return int(pruner.get_in_channel_groups(module))
-
-
-def _widens_each_channel(module: nn.Module) -> bool:
-    """Whether each input channel has several outputs of its own, which torch-pruning cannot follow."""
-    if not isinstance(module, nn.modules.conv._ConvNd):
-        return False
-    return 1 < module.groups == module.in_channels != module.out_channels
-
-
-def _magnitude(group: Any) -> Tensor:
-    """Squared L2 norm of each channel's weights over all layers of the group, relative to the group's mean."""
-    return tp.importance.GroupMagnitudeImportance(p=2, normalizer="mean")(group)  # type: ignore[no-any-return]
-
-
-IMPORTANCE: dict[str, Callable[[Any], Tensor]] = {"magnitude": _magnitude}
-
-
-def _example(model: nn.Module, input_shape: Sequence[int], batch: int = 2) -> Tensor:
-    """Inputs to trace with; two, so that a reshape that mixes channels into the batch shows."""
-    first = next(iter(model.parameters()), torch.empty(0))
-    return torch.zeros(batch, *input_shape, device=first.device)
-
-
-@contextmanager
-def _evaluation(model: nn.Module) -> Iterator[None]:
-    """Evaluation mode inside, and each module's own mode again after it."""
-    modes = {module: module.training for module in model.modules()}
-    model.eval()
-    try:
-        yield
-    finally:
-        for module, training in modes.items():
-            module.training = training

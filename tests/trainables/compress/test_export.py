@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from trainables import resnet
-from trainables.compress import ExportError, export_onnx, save_weights, write_card
+from trainables.compress import ExportError, export_onnx, export_pt2, save_weights
+from trainables.compress.export import trace
 
 SHAPE = (1, 8, 8)
 
@@ -45,7 +45,7 @@ def test_export_is_one_silent_file_for_any_batch_and_the_same_each_time(
     assert b".py" not in content
     session = ort.InferenceSession(paths[0])
     for batch in (1, 5):
-        assert session.run(["logits"], {"images": np.zeros((batch, *SHAPE), np.float32)})[0].shape == (batch, 10)
+        assert session.run(["outputs"], {"inputs": np.zeros((batch, *SHAPE), np.float32)})[0].shape == (batch, 10)
     assert all(module.training for module in model.modules())
 
 
@@ -75,17 +75,20 @@ def test_tied_weights_are_saved_under_both_names(tmp_path: Path) -> None:
     assert set(safetensors.torch.load_file(tmp_path / "w.safetensors")) == {"0.weight", "0.bias", "1.weight", "1.bias"}
 
 
-def test_the_card_holds_facts_versions_and_checksums(tmp_path: Path) -> None:
-    file = tmp_path / "model.onnx"
-    file.write_bytes(b"content")
-    write_card(tmp_path / "card.json", {"id": "one"}, [file])
-    card = json.loads((tmp_path / "card.json").read_text())
-    assert card["id"] == "one"
-    assert card["versions"]["torch"] == torch.__version__
-    assert card["files"] == {"model.onnx": {"sha256": hashlib.sha256(b"content").hexdigest(), "bytes": 7}}
+def test_a_pt2_file_runs_without_the_model_for_any_batch_and_shows_no_path(model: nn.Module, tmp_path: Path) -> None:
+    path = tmp_path / "model.pt2"
+    export_pt2(model, SHAPE, path)
+    loaded = torch.export.load(path).module()
+    for batch in (1, 5):
+        images = torch.rand(batch, *SHAPE)
+        torch.testing.assert_close(loaded(images), model.eval()(images))
+    with zipfile.ZipFile(path) as archive:
+        assert not any(b".py" in archive.read(name) for name in archive.namelist())
 
 
-def test_a_card_that_is_no_json_leaves_nothing(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="JSON"):
-        write_card(tmp_path / "card.json", {"loss": float("nan")}, [])
-    assert list(tmp_path.iterdir()) == []
+def test_any_number_of_files_comes_from_one_trace(model: nn.Module, tmp_path: Path) -> None:
+    program = trace(model, SHAPE)
+    export_pt2(program, SHAPE, tmp_path / "model.pt2")
+    export_onnx(program, SHAPE, tmp_path / "traced.onnx")
+    export_onnx(model, SHAPE, tmp_path / "model.onnx")
+    assert (tmp_path / "traced.onnx").read_bytes() == (tmp_path / "model.onnx").read_bytes()

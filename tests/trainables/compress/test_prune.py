@@ -4,118 +4,21 @@ from __future__ import annotations
 
 import copy
 import re
+from collections import OrderedDict
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch import Tensor, nn
+from torch import nn
 
-from trainables import mlp, resnet
-from trainables.compress import Cost, PruneError, cost, prune
+from tests.trainables.compress.networks import SHAPE, Branching, network
+from trainables import DataConfig, load_data, mlp
+from trainables.compress import Cost, PruneError, Pruning, cost, export_onnx, measure_latency, prune, widths_of
 
-SHAPE = (1, 8, 8)
-
-
-class Block(nn.Module):
-    def __init__(self, channels: int, groups: int) -> None:
-        super().__init__()
-        self.spatial = nn.Conv2d(channels, channels, 3, padding=1, groups=groups, bias=False)
-        self.norm = nn.BatchNorm2d(channels)
-        self.mix = nn.Conv2d(channels, channels, 1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        mixed: Tensor = self.mix(torch.relu(self.norm(self.spatial(x))))
-        return x + mixed
-
-
-class OwnNetwork(nn.Module):
-    """What users bring: residuals, grouped and depthwise convolutions, a concatenation, a flatten into a layer."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.stem = nn.Conv2d(1, 32, 3, padding=1)
-        self.side = nn.Conv2d(1, 16, 1)
-        self.blocks = nn.Sequential(Block(32, groups=4), Block(32, groups=1), Block(32, groups=32))
-        self.pool = nn.AvgPool2d(2)
-        self.hidden = nn.Linear((32 + 16) * 16, 64)
-        self.out = nn.Linear(64, 10)
-
-    def forward(self, x: Tensor) -> Tensor:
-        features = torch.cat([self.blocks(self.stem(x)), self.side(x)], 1)
-        hidden = torch.relu(self.hidden(self.pool(features).flatten(1)))
-        return torch.log_softmax(self.out(hidden), 1)
-
-
-class Gated(nn.Module):
-    """Squeeze and excitation, a free scale a channel, and two halves of one convolution that meet again."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.stem, self.scale = nn.Conv2d(1, 32, 3, padding=1), nn.Parameter(torch.ones(1, 32, 1, 1))
-        self.squeeze, self.excite = nn.Linear(32, 8), nn.Linear(8, 32)
-        self.halves, self.out = nn.Conv2d(32, 64, 3, padding=1), nn.Conv2d(32, 10, 1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = self.stem(x) * self.scale
-        x = x * torch.sigmoid(self.excite(torch.relu(self.squeeze(x.mean((2, 3))))))[:, :, None, None]
-        values, gates = self.halves(x).chunk(2, 1)
-        return torch.mean(self.out(values * torch.sigmoid(gates)), (2, 3))
-
-
-class Attention(nn.Module):
-    """The width of attention is bound to its heads, so only the layers between may shrink."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.layer = nn.TransformerEncoderLayer(8, nhead=2, dim_feedforward=64, batch_first=True)
-        self.out = nn.Linear(8, 10)
-
-    def forward(self, x: Tensor) -> Tensor:
-        out: Tensor = self.out(self.layer(x.squeeze(1)).mean(1))
-        return out
-
-
-def exotic() -> nn.Module:
-    """An input-bound first layer, group norm, a transposed convolution and one with two outputs for each input."""
-    return nn.Sequential(
-        nn.Conv2d(1, 1, 1),
-        nn.Conv2d(1, 32, 3, padding=1),
-        nn.GroupNorm(4, 32),
-        nn.ConvTranspose2d(32, 24, 2, stride=2),
-        nn.Conv2d(24, 48, 3, groups=24),
-        nn.AdaptiveAvgPool2d(2),
-        nn.Flatten(),
-        nn.Linear(192, 10),
-    )
-
-
-class FixedWidth(nn.Module):
-    """The first layer's width is written into the code, so only the second may shrink."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.first, self.second, self.out = nn.Linear(64, 32), nn.Linear(16, 64), nn.Linear(64, 10)
-
-    def forward(self, x: Tensor) -> Tensor:
-        halves = self.first(x.flatten(1)).view(-1, 2, 16).sum(1)
-        out: Tensor = self.out(torch.relu(self.second(halves)))
-        return out
-
-
-def network(name: str) -> Any:
-    torch.manual_seed(0)
-    makers: dict[str, Any] = {
-        "mlp": lambda: mlp(SHAPE, 10),
-        "resnet": lambda: resnet(SHAPE, 10),
-        "own": OwnNetwork,
-        "fixed": FixedWidth,
-        "gated": Gated,
-        "attention": Attention,
-        "exotic": exotic,
-    }
-    return makers[name]()
+EXAMPLES = load_data(DataConfig()).train
 
 
 def test_cost_counts_multiply_accumulates_by_hand() -> None:
@@ -235,6 +138,127 @@ def test_the_floor_in_the_error_can_be_reached_and_no_less() -> None:
     assert cost(prune(model, SHAPE, floor * 1.01), SHAPE).macs > 0
     with pytest.raises(PruneError):
         prune(model, SHAPE, floor * 0.98)
+
+
+HOW = [
+    Pruning(importance="taylor"),
+    Pruning(importance="bn_scale"),
+    Pruning(scope="local"),
+    Pruning(target="parameters"),
+    Pruning(importance="taylor", scope="local", target="parameters"),
+]
+
+
+@pytest.mark.parametrize("how", HOW, ids=lambda how: f"{how.importance}-{how.scope}-{how.target}")
+@pytest.mark.parametrize("name", ["mlp", "resnet", "own"])
+def test_meets_the_target_in_every_way(name: str, how: Pruning) -> None:
+    model = network(name)
+    pruned = prune(model, SHAPE, 0.5, how, EXAMPLES)
+    field = "macs" if how.target == "macs" else "parameters"
+    share = getattr(cost(pruned, SHAPE), field) / getattr(cost(model, SHAPE), field)
+    assert 0.4 <= share <= 0.5
+    assert cost(pruned, SHAPE).macs < cost(model, SHAPE).macs
+
+
+def test_taylor_removes_what_the_loss_does_not_need_however_large() -> None:
+    model = network("mlp")
+    with torch.no_grad():
+        model[1].weight[:64] *= 100  # large, and its outputs are not looked at
+        model[5].weight[:, :64] = 0
+    kept = {}
+    for importance in ("magnitude", "taylor"):
+        pruned: Any = prune(model, SHAPE, 0.75, Pruning(importance=importance), EXAMPLES)
+        kept[importance] = int((pruned[1].weight.abs().amax(1) > 1).sum())
+    assert kept["taylor"] < kept["magnitude"]
+
+
+def test_small_scales_leave_first() -> None:
+    model = network("resnet")
+    with torch.no_grad():
+        model[3].body[1].weight[:8] = 0.01
+    pruned: Any = prune(model, SHAPE, 0.85, Pruning(importance="bn_scale"))
+    assert model[3].body[1].num_features == 16
+    assert pruned[3].body[1].num_features == 8
+    assert (pruned[3].body[1].weight > 0.5).all()
+
+
+def test_scales_need_a_norm() -> None:
+    with pytest.raises(PruneError, match="bn_scale needs a BatchNorm with weights, and the network has none"):
+        prune(network("fixed"), SHAPE, 0.5, Pruning(importance="bn_scale"))
+
+
+def test_taylor_needs_examples() -> None:
+    with pytest.raises(PruneError, match="taylor needs training examples, and there are none"):
+        prune(network("mlp"), SHAPE, 0.5, Pruning(importance="taylor"))
+
+
+def test_each_layer_loses_the_same_share_where_the_scope_is_local() -> None:
+    model = network("resnet")
+    with torch.no_grad():
+        for parameter in model[3].parameters():
+            parameter *= 100 * torch.rand_like(parameter)
+    pruned: Any = prune(model, SHAPE, 0.25, Pruning(scope="local"))
+    shares = [
+        small.out_channels / large.out_channels
+        for small, large in zip(pruned.modules(), model.modules(), strict=True)
+        if isinstance(large, nn.Conv2d)
+    ]
+    assert max(shares) - min(shares) <= 0.25
+
+
+@pytest.mark.parametrize("prefix", ["", "network."])
+def test_layers_to_be_kept_stay_as_they_are(prefix: str) -> None:
+    model = nn.Sequential(OrderedDict(normalize=nn.Identity(), network=network("own")))
+    pruned: Any = prune(model, SHAPE, 0.85, Pruning(keep=(f"{prefix}blocks.1", "network.hidden")))
+    changed = widths_of(pruned, model)
+    assert changed
+    assert not [name for name in changed if name.startswith(("network.blocks.1", "network.hidden"))]
+
+
+def test_a_layer_to_be_kept_must_be_there() -> None:
+    with pytest.raises(PruneError, match=r"it has no 'block'; did you mean 'blocks'\?"):
+        prune(network("own"), SHAPE, 0.5, Pruning(keep=("block",)))
+
+
+def test_steps_reach_no_further_than_one_cut() -> None:
+    whole = network("mlp")
+    half = prune(whole, SHAPE, 0.5)
+    twice = prune(half, SHAPE, 0.25, whole=whole)
+    assert 0.18 <= cost(twice, SHAPE).macs / cost(whole, SHAPE).macs <= 0.25
+    floors = []
+    for model in (whole, twice):
+        with pytest.raises(PruneError, match="least possible is") as caught:
+            prune(model, SHAPE, 0.001, whole=whole)
+        floors.append(float(re.findall(r"[\d.]+$", str(caught.value))[0]))
+    assert floors[0] == floors[1]
+
+
+def test_latency_is_measured_where_it_is_the_target(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    model = mlp(SHAPE, 10, width=1024)
+    pruned = prune(model, SHAPE, 0.5, Pruning(target="latency"))
+    export_onnx(model, SHAPE, tmp_path / "whole.onnx")
+    export_onnx(pruned, SHAPE, tmp_path / "part.onnx")
+    part, whole = measure_latency([tmp_path / "part.onnx", tmp_path / "whole.onnx"], SHAPE, batches=(1,))
+    assert part.median_ms < 0.7 * whole.median_ms
+
+
+def test_latency_of_what_cannot_be_exported() -> None:
+    with pytest.raises(PruneError, match="latency cannot be measured: the network cannot be exported"):
+        prune(Branching(), SHAPE, 0.5, Pruning(target="latency"))
+
+
+class Single(nn.Sequential):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if len(x) > 1:
+            raise ValueError("one at a time")
+        out: torch.Tensor = super().forward(x)
+        return out
+
+
+def test_a_network_that_cannot_be_traced() -> None:
+    with pytest.raises(PruneError, match="the network cannot be traced: ValueError: one at a time"):
+        prune(Single(nn.Flatten(), nn.Linear(64, 32), nn.Linear(32, 10)), SHAPE, 0.5)
 
 
 def test_a_network_without_inner_layers_cannot_be_pruned() -> None:

@@ -1,0 +1,82 @@
+"""Eight bits, chosen by measurement among a few ways."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import onnx
+import pytest
+import torch
+from torch import Tensor, nn
+
+from trainables import DataConfig, load_data, resnet
+from trainables.compress import QuantizeError, Tried, choose, export_onnx, quantize
+
+DATA = load_data(DataConfig())
+
+
+class Plain(nn.Module):
+    """Without a product of weights."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        return images.flatten(1)[:, :10]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """With the ONNX file of a residual network that has not been trained."""
+    path = tmp_path_factory.mktemp("quantize")
+    torch.manual_seed(0)
+    export_onnx(resnet(DATA.input_shape, 10, width=8), DATA.input_shape, path / "model.onnx")
+    return path
+
+
+def test_convolutions_have_weights_in_8_bits_and_no_notes(folder: Path) -> None:
+    variant, tried = quantize(folder / "model.onnx", folder / "int8.onnx", DATA.train.inputs, DATA.validation)
+    assert (
+        variant in [one.variant for one in tried] == ["static, 7-bit weights", "static", "static, signed activations"]
+    )
+    model = onnx.load(folder / "int8.onnx")
+    onnx.checker.check_model(model)
+    kinds = {tensor.name: tensor.data_type for tensor in model.graph.initializer if len(tensor.dims) == 4}
+    assert set(kinds.values()) == {onnx.TensorProto.INT8}
+    assert not any(node.metadata_props for node in model.graph.node)
+    assert {one.domain for one in model.opset_import} == {""}
+
+
+def test_calibration_takes_inputs_to_train_on(folder: Path) -> None:
+    with pytest.raises(QuantizeError, match="there must be inputs to calibrate on, but there are none"):
+        quantize(folder / "model.onnx", folder / "none.onnx", DATA.train.inputs[:0], DATA.validation)
+    assert not (folder / "none.onnx").exists()
+
+
+def test_a_model_without_weights_to_quantise_says_so(tmp_path: Path) -> None:
+    export_onnx(Plain(), DATA.input_shape, tmp_path / "model.onnx")
+    with pytest.raises(QuantizeError, match="neither convolutions nor linear layers"):
+        quantize(tmp_path / "model.onnx", tmp_path / "int8.onnx", DATA.train.inputs, DATA.validation)
+
+
+def test_a_file_that_is_damaged_says_so(tmp_path: Path) -> None:
+    (tmp_path / "model.onnx").write_bytes(b"damaged")
+    with pytest.raises(QuantizeError, match="cannot be quantised"):
+        quantize(tmp_path / "model.onnx", tmp_path / "int8.onnx", DATA.train.inputs, DATA.validation)
+
+
+@pytest.mark.parametrize(
+    ("tried", "best"),
+    [
+        ([Tried("a", 0.98, 0.1, 1.0), Tried("b", 0.90, 0.1, 0.2)], "a"),
+        ([Tried("a", 0.980, 0.1, 1.0), Tried("b", 0.979, 0.19, 0.5)], "b"),
+        ([Tried("a", 0.980, 0.01, 1.0), Tried("b", 0.985, 0.1, 0.5)], "a"),
+        ([Tried("a", 0.980, 0.1, 1.0), Tried("b", 0.981, 0.11, 0.85)], "a"),
+        ([Tried("a", 0.980, 0.12, 1.0), Tried("b", 0.981, 0.11, 1.2)], "b"),
+        ([Tried("a", error="it broke"), Tried("b", 0.5, 0.9, 3.0)], "b"),
+    ],
+)
+def test_the_fastest_of_those_that_are_good_and_faithful_is_chosen(tried: list[Tried], best: str) -> None:
+    assert choose(tried).variant == best
+
+
+def test_where_none_works_the_first_error_is_told() -> None:
+    with pytest.raises(QuantizeError, match="cannot be quantised: it broke"):
+        choose([Tried("a", error="it broke"), Tried("b", error="so did it")])

@@ -1,0 +1,38 @@
+"""What is known of a model that compression has made: one row of the table of models."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompressedModel:
+    """The scores and the parity are those of the ONNX file at `path`, and so are the bytes.
+
+    A model that fails its checks is "rejected" and says why in `reason`. What was not reached is None: a model
+    that could not be made at all has no file and no scores. Classifiers are scored by accuracy, a fraction; models of
+    values by R², the share of the targets' variance that they explain. The other kind's two columns are None.
+    """
+
+    id: str
+    parent: str
+    """The trial that it comes from."""
+    kind: Literal["dense", "pruned", "int8"]
+    keep_macs: float
+    """The fraction of the parent's operations that was asked for; `macs` is what is left."""
+    status: Literal["ok", "rejected"]
+    reason: str = ""
+    source: str = ""
+    """Of an int8 model, the id of the one that was quantised."""
+    macs: int | None = None
+    parameters: int | None = None
+    bytes: int | None = None
+    val_accuracy: float | None = None
+    test_accuracy: float | None = None
+    val_r2: float | None = None
+    test_r2: float | None = None
+    parity_max_abs_error: float | None = None
+    parity_agreement: float | None = None
+    path: str | None = None
+    seconds: float = 0.0
