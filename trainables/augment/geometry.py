@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.nn.functional import affine_grid, grid_sample, pad
+from torch.nn.functional import grid_sample, pad
 
 from trainables.augment.draws import Draws
 from trainables.config import AugmentConfig
@@ -33,9 +33,18 @@ def flip(images: Tensor, draws: Tensor, probability: float, side: int) -> Tensor
 
 def resample(images: Tensor, draws: Draws, config: AugmentConfig) -> Tensor:
     """Rotate, shift, zoom and shear as one bilinear resampling; what comes from outside is 0."""
-    theta = _inverse(draws, config, aspect=images.shape[-2] / images.shape[-1])
-    grid = affine_grid(theta, list(images.shape), align_corners=False)
+    height, width = images.shape[-2:]
+    back = _inverse(draws, config, aspect=height / width).unsqueeze(-1)
+    # A place of the source is a sum of what its column and its row give; affine_grid would multiply matrices.
+    columns = back[:, :, 0] * _middles(width, images.device)
+    rows = back[:, :, 1] * _middles(height, images.device) + back[:, :, 2]
+    grid = (columns.unsqueeze(2) + rows.unsqueeze(3)).permute(0, 2, 3, 1)
     return grid_sample(images, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
+
+
+def _middles(side: int, device: torch.device) -> Tensor:
+    """Where the pixels of a side have their middles, from -1 to 1."""
+    return (2 * torch.arange(side, device=device) + 1) / side - 1
 
 
 def _inverse(draws: Draws, config: AugmentConfig, aspect: float) -> Tensor:
