@@ -103,22 +103,13 @@ class CompressPlan(_Settings):
         keep_macs: a student for each of these fractions; None makes one, as `student` says. Without any, models are
             exported as they are.
         student: what the students share.
-        ensemble: the teacher is the mean of so many of the best; 1 is the parent alone.
         int8: whether models are quantised as well.
-        control: whether each student has a twin without a teacher, to compare with.
-        max_accuracy_drop: points that a model may lose against its parent; None is no bound.
-        max_latency_ms: for a batch of `latency_batch`; None is no bound.
     """
 
     best: Count = 2
     keep_macs: Annotated[tuple[Fraction, ...], Field(strict=False)] | None = (0.5, 0.25)
     student: StudentConfig = StudentConfig()
-    ensemble: Count = 1
     int8: bool = True
-    control: bool = False
-    max_accuracy_drop: Annotated[float, Field(ge=0, le=100)] | None = None
-    max_latency_ms: Annotated[float, Field(gt=0)] | None = None
-    latency_batch: Count = 1
 
     @model_validator(mode="before")
     @classmethod

@@ -38,7 +38,7 @@ def test_there_is_a_student_for_each_size_or_one_as_the_student_says(
     "values",
     [
         {},
-        {"student": {"architecture": {"name": "mlp", "width": 8}, "keep": ["out"]}, "max_latency_ms": 2.0},
+        {"student": {"architecture": {"name": "mlp", "width": 8}, "keep": ["out"]}, "int8": False},
         {"keep_macs": [0.5], "steps": 2, "sparsity": 0.5},
         {"student": {"keep_macs": 0.3, "target": "latency"}},
     ],
