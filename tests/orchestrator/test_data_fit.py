@@ -4,6 +4,7 @@ import pytest
 
 from orchestrator import SweepError
 from orchestrator.data_fit import check_data
+from trainables import DataError
 
 
 @pytest.fixture
@@ -54,4 +55,10 @@ def test_what_does_not_fit_is_named(tiny, table, target, changes, message):
 def test_a_value_of_the_space_that_does_not_fit_is_named(tiny, table):
     space = {"parameters": {"augment.rotate": {"grid": [0.0, 10.0]}, "model.width": 8}}
     with pytest.raises(SweepError, match=r"^space\.parameters\.augment\.rotate: is for images"):
+        check_data(sweep_of(tiny, table("label"), space=space))
+
+
+def test_data_that_only_some_of_the_space_asks_for_are_read_too(tiny, table):
+    space = {"parameters": {"data.target": {"choice": ["label", "lable"]}, "model.width": 8}}
+    with pytest.raises(DataError, match="must have a column 'lable' as data.target says, .* did you mean 'label'"):
         check_data(sweep_of(tiny, table("label"), space=space))
