@@ -28,8 +28,8 @@ class TorchTrial(tune.Trainable):
     Its config is a job: {"trial": id, "start": a `worker_group.Start`, "workers": a WorkerConfig, "hang_after":
     seconds}. Checkpoints are the workers' own, so Tune's are not used.
 
-    A trial that diverges, whose data or model cannot be used or whose own loop reports what it must not, is a report with
-    an `error`, and the process lives on for the next. After any other error nobody knows what state a process is in: it
+    A trial that diverges, whose data or model cannot be used or whose own loop reports what it must not, is a report
+    with an `error`, and the process lives on for the next. After any other error nobody knows what state a process is in: it
     ends, and so does one that has nothing to report for too long, even if it is stuck in native code.
     """
 

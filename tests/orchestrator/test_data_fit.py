@@ -60,5 +60,5 @@ def test_a_value_of_the_space_that_does_not_fit_is_named(tiny, table):
 
 def test_data_that_only_some_of_the_space_asks_for_are_read_too(tiny, table):
     space = {"parameters": {"data.target": {"choice": ["label", "lable"]}, "model.width": 8}}
-    with pytest.raises(DataError, match="must have a column 'lable' as data.target says, .* did you mean 'label'"):
+    with pytest.raises(DataError, match=r"must have a column 'lable' as data.target says, .* did you mean 'label'"):
         check_data(sweep_of(tiny, table("label"), space=space))
