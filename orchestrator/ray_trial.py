@@ -29,8 +29,8 @@ class TorchTrial(tune.Trainable):
     seconds}. Checkpoints are the workers' own, so Tune's are not used.
 
     A trial that diverges, whose data or model cannot be used or whose own loop reports what it must not, is a report
-    with an `error`, and the process lives on for the next. After any other error nobody knows what state a process is in: it
-    ends, and so does one that has nothing to report for too long, even if it is stuck in native code.
+    with an `error`, and the process lives on for the next. After any other error nobody knows what state a process is
+    in: it ends, and so does one that has nothing to report for too long, even if it is stuck in native code.
     """
 
     def setup(self, config: dict[str, Any]) -> None:
