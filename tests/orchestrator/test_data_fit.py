@@ -21,9 +21,9 @@ def table(tmp_path):
     return data
 
 
-def sweep_of(tiny, data, model="mlp", augment=None, **changes):
+def sweep_of(tiny, data, model="mlp", augment=None, shared=None, **changes):
     space = {"parameters": {"model.width": {"grid": [8, 16]}}}
-    train = {"data": data, "model": {"name": model}, "augment": augment or {"shift": 0}, "epochs": 4}
+    train = {"data": data, "model": {"name": model}, "augment": augment or {"shift": 0}, "epochs": 4, **(shared or {})}
     return tiny(**{"space": space, "train": train, **changes})
 
 
@@ -44,6 +44,21 @@ def test_what_fits_is_let_through(tiny, table):
         ("label", {"augment": {"shift": 0.1}}, "train.augment.shift: is for images, but the data has 2 features"),
         ("label", {"metric": "val_r2"}, "metric: must be one that classification has, .* but got 'val_r2'"),
         ("value", {}, "metric: must be one that regression has, such as val_loss or val_r2, but got 'val_accuracy'"),
+        (
+            "value",
+            {"metric": "val_r2", "shared": {"label_smoothing": 0.1}},
+            r"train\.label_smoothing: must be 0, as table has values to predict, but got 0.1",
+        ),
+        (
+            "label",
+            {"workers": {"count": 9}, "shared": {"parallel": {"stages": 9}}},
+            r"train\.parallel\.stages: must be at most the number of layers with parameters .*, 5, but got 9",
+        ),
+        (
+            "label",
+            {"workers": {"count": 2}, "shared": {"parallel": {"stages": 2, "cut": ["33"]}}},
+            r"train\.parallel\.cut: must name layers of the model, but got '33'",
+        ),
         ("value", {"metric": "val_r2", "compress": {"best": 1}}, "compress: must be null for regression"),
     ],
 )
