@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from orchestrator.errors import SweepError
 from orchestrator.sweep import Sweep, place_of
-from trainables import Dataset, SettingError, check_fit, load_data
+from search_spaces import Config
+from trainables import Dataset, ModelError, SettingError, check_fit, check_model, load_data
+from trainables.compress import OF_CLASSES, StudentTask
+from trainables.config import ModelConfig
 
 _NOT_OF = {"regression": "val_accuracy", "classification": "val_r2"}
 
 
-def check_data(sweep: Sweep) -> None:
+def check_data(sweep: Sweep) -> Dataset:
     """Reads the data, and looks at what the space can ask for. Raises SweepError or DataError."""
     data = load_data(sweep.train_config(next(sweep.space.corners())).data)
     _check_task(sweep, data)
@@ -19,12 +22,40 @@ def check_data(sweep: Sweep) -> None:
         except SettingError as error:
             where = place_of(config, error.key).removesuffix(error.key)
             raise SweepError(f"{where}{error}") from None
+    return data
+
+
+def check_students(sweep: Sweep, students: Sweep, data: Dataset) -> None:
+    """Whether the students of a sweep's trials can be made and learn from those. Raises SweepError."""
+    for config in students.space.corners():
+        task = StudentTask.of(students.train, config)
+        if data.task == "regression" and task.student.loss in OF_CLASSES:
+            rule = "must be kl, hints or cross_entropy where values are predicted"
+            raise SweepError(f"{_place(config, 'loss')}: {rule}, but got {task.student.loss!r}")
+        if task.student.teachers > len(task.parents):
+            rule = f"must be at most compress.best, {len(task.parents)}"
+            raise SweepError(f"{_place(config, 'teachers')}: {rule}, but got {task.student.teachers}")
+        if task.student.architecture is not None:
+            _check_architecture(sweep, config, task.student.architecture, data)
+
+
+def _check_architecture(sweep: Sweep, config: Config, architecture: ModelConfig, data: Dataset) -> None:
+    train = sweep.train_config(next(sweep.space.corners())).model_copy(update={"model": architecture})
+    try:
+        check_model(architecture)
+        check_fit(train, data)
+    except (ModelError, SettingError) as error:
+        rest = str(error).removeprefix("model.")
+        raise SweepError(f"{_place(config, 'architecture.' + rest)}") from None
+
+
+def _place(config: Config, key: str) -> str:
+    varies = any(key.startswith(name) for name in config)
+    return f"compress.space.parameters.{key}" if varies else f"compress.{key}"
 
 
 def _check_task(sweep: Sweep, data: Dataset) -> None:
-    """Whether the data have what the sweep measures and makes."""
+    """Whether the data have what the sweep measures."""
     if sweep.metric == _NOT_OF[data.task]:
         others = "val_loss or val_r2" if data.task == "regression" else "val_accuracy or val_loss"
         raise SweepError(f"metric: must be one that {data.task} has, such as {others}, but got {sweep.metric!r}")
-    if sweep.compress and data.task == "regression":
-        raise SweepError("compress: must be null for regression, since candidates are compared by their accuracy")

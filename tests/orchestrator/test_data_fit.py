@@ -43,7 +43,6 @@ def test_what_fits_is_let_through(tiny, table):
         ("label", {"augment": {"shift": 0.1}}, "train.augment.shift: is for images, but the data has 2 features"),
         ("label", {"metric": "val_r2"}, "metric: must be one that classification has, .* but got 'val_r2'"),
         ("value", {}, "metric: must be one that regression has, such as val_loss or val_r2, but got 'val_accuracy'"),
-        ("value", {"metric": "val_r2", "compress": {"best": 1}}, "compress: must be null for regression"),
     ],
 )
 def test_what_does_not_fit_is_named(tiny, table, target, changes, message):
