@@ -197,7 +197,7 @@ def predict(
         print_predictions(predict_for(open_artefact(model), inputs), as_json=as_json)
 
 
-@app.command(epilog="Example: halving bench runs/digits/models/0007-dense runs/digits/models/0007-pruned-0.25")
+@app.command(epilog="Example: halving bench runs/digits/models/0007-dense runs/digits/models/0007-student-0002")
 def bench(
     models: Models,
     batch: Annotated[
