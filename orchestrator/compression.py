@@ -59,7 +59,8 @@ def compress_best(sweep: Sweep, stage: StageConfig, record: Record, folder: Plac
         SweepError: checkpoints of parents are gone, or students of that name were made in another way.
         Halt: the run has been asked to stop, or its storage fails.
     """
-    parents = [trial.id for trial in record.best(stage.best)]
+    best = record.best(stage.best)
+    parents = [trial.id for trial in best]
     if not parents:
         return
     _check_parents(parents, folder)
@@ -71,7 +72,7 @@ def compress_best(sweep: Sweep, stage: StageConfig, record: Record, folder: Plac
             record.add_model(asdict(row))
     with Progress(sweep, record, quiet=session.quiet):
         _make_models(sweep, list(_candidates(parents, stage, students, made)), record, folder, session)
-        data = load_data(load_best(join(folder, "checkpoints", parents[0], CHECKPOINT))[1].data)
+        data = load_data(sweep.train_config(best[0].config).data)
         _time_models(sweep, record, folder, data.input_shape)
     _plot_front(record, folder)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from dataclasses import asdict
 from functools import lru_cache
@@ -31,7 +32,7 @@ class StudentTask(BaseModel):
 
     Attributes:
         run: where the run is whose trials are parents and teachers.
-        parents: the trials of it that may be parents or teachers, best first.
+        parents: the best trials of it, best first: the teachers are the first of them.
         parent: the trial that the student is made from.
         student: how it is made.
         control: whether it is a control: as `student` says, but without a teacher.
@@ -41,7 +42,7 @@ class StudentTask(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     run: str
-    parents: tuple[str, ...] = Field(strict=False, min_length=1)
+    parents: tuple[str, ...] = Field(strict=False)
     parent: str = ""
     student: StudentConfig = StudentConfig()
     control: bool = False
@@ -67,7 +68,7 @@ class StudentTask(BaseModel):
 
     def make_parent(self, trial: str = "") -> Parent:
         """The student's parent, or that trial of the run. Raises CheckpointError, FileNotFoundError or StoreError."""
-        name = trial or self.parent or self.parents[0]
+        name = trial or self.parent
         return Parent(*load_best(join(self.run, "checkpoints", name, CHECKPOINT)), name)
 
     def make_trainer(self, data: Dataset, group: Group = SOLO) -> StudentTrainer:
@@ -98,7 +99,9 @@ class StudentWorker(Worker):
             data = _load_data(parent.train.data)
         with self._timed("build"):
             self._student = task.make_trainer(data, self.group)
-        return task.model_dump(mode="json"), self._student
+        # A run that goes on may have other best trials by then: of these the checkpoint is to hold the teachers only.
+        teachers = task.parents[: task.student.teachers]
+        return task.model_copy(update={"parents": teachers}).model_dump(mode="json"), self._student
 
     def _told(self, metrics: EpochMetrics) -> dict[str, Any]:
         return {**super()._told(metrics), **({} if self.group.rank else self._costs())}
@@ -108,14 +111,9 @@ class StudentWorker(Worker):
         student, task = self._student, self._task
         if self._measured is None or self._measured[0] is not student.model:
             shape, best = student.data.input_shape, task.make_parent(task.parents[0]).model
+            model = copy.deepcopy(student.model).cpu()
             with meter(task.against, best, shape) as share:
-                self._measured = (
-                    student.model,
-                    {
-                        **asdict(cost(student.model, shape)),
-                        "share": share(student.best().cpu()),
-                    },
-                )
+                self._measured = student.model, {**asdict(cost(model, shape)), "share": share(model)}
         return self._measured[1]
 
 
