@@ -243,7 +243,8 @@ def _finish(run: Run, quiet: bool) -> None:
 def _told() -> Iterator[None]:
     """What the user can mend, or has asked for, ends the command with one message and an exit code, not a traceback."""
     try:
-        yield
+        with _data_warnings_shown():
+            yield
     except KeyboardInterrupt as stop:
         _fail("stopped; nothing is lost: halving resume goes on with it", 143 if str(stop) == "SIGTERM" else 130)
     except (ValueError, RuntimeError, OSError) as error:
@@ -254,6 +255,17 @@ def _told() -> Iterator[None]:
         if not isinstance(error, USER_ERRORS):
             raise
         _fail(str(error))
+
+
+@contextmanager
+def _data_warnings_shown() -> Iterator[None]:
+    """What is left out of the user's data is told, each once; what libraries warn each other of is not."""
+    from trainables import DataWarning
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("default", DataWarning)
+        warnings.showwarning = lambda message, *where: print(f"halving: {message}", file=sys.stderr)
+        yield
 
 
 def _fail(message: str, code: int = 2) -> NoReturn:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from orchestrator.errors import SweepError
 from orchestrator.sweep import Sweep, place_of
 from search_spaces import Config
-from trainables import Dataset, ModelError, SettingError, check_fit, check_model, load_data
+from trainables import DataConfig, Dataset, ModelError, SettingError, check_fit, check_model, load_data
 from trainables.compress import OF_CLASSES, StudentTask
 from trainables.config import ModelConfig
 
@@ -13,16 +13,22 @@ _NOT_OF = {"regression": "val_accuracy", "classification": "val_r2"}
 
 
 def check_data(sweep: Sweep) -> Dataset:
-    """Reads the data, and looks at what the space can ask for. Raises SweepError or DataError."""
-    data = load_data(sweep.train_config(next(sweep.space.corners())).data)
-    _check_task(sweep, data)
+    """Reads all data that the space can ask for, and looks at whether the rest fits; the first of them.
+
+    Raises SweepError or DataError.
+    """
+    known: dict[DataConfig, Dataset] = {}
     for config in sweep.space.corners():
+        train = sweep.train_config(config)
+        if train.data not in known:
+            known[train.data] = load_data(train.data)
+            _check_task(sweep, known[train.data])
         try:
-            check_fit(sweep.train_config(config), data)
+            check_fit(train, known[train.data])
         except SettingError as error:
             where = place_of(config, error.key).removesuffix(error.key)
             raise SweepError(f"{where}{error}") from None
-    return data
+    return next(iter(known.values()))
 
 
 def check_students(sweep: Sweep, students: Sweep, data: Dataset) -> None:

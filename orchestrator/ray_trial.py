@@ -13,7 +13,7 @@ from orchestrator.errors import unfinished
 from orchestrator.remote_errors import cause, describe
 from orchestrator.sweep import WorkerConfig
 from orchestrator.worker_group import WorkerGroup, make_group
-from trainables import Diverged, SettingError, StudentError
+from trainables import DataError, Diverged, SettingError, StudentError
 from trainables.loop import LoopError
 
 REPORT_EVERY_S = 0.2
@@ -28,9 +28,9 @@ class TorchTrial(tune.Trainable):
     Its config is a job: {"trial": id, "start": a `worker_group.Start`, "workers": a WorkerConfig, "hang_after":
     seconds}. Checkpoints are the workers' own, so Tune's are not used.
 
-    A trial that diverges, whose model cannot be built or whose own loop reports what it must not, is a report with an
-    `error`, and the process lives on for the next. After any other error nobody knows what state a process is in: it
-    ends, and so does one that has nothing to report for too long, even if it is stuck in native code.
+    A trial that diverges, whose data or model cannot be used or whose own loop reports what it must not, is a report
+    with an `error`, and the process lives on for the next. After any other error nobody knows what state a process is
+    in: it ends, and so does one that has nothing to report for too long, even if it is stuck in native code.
     """
 
     def setup(self, config: dict[str, Any]) -> None:
@@ -80,7 +80,7 @@ class TorchTrial(tune.Trainable):
         origin = cause(error)
         if reason := unfinished(origin):
             return {"unfinished": reason}
-        if not isinstance(origin, Diverged | SettingError | StudentError | LoopError):
+        if not isinstance(origin, DataError | Diverged | SettingError | StudentError | LoopError):
             raise error
         self.cleanup()
         self._group = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import time
 from collections import defaultdict
 from collections.abc import Iterable
@@ -19,6 +20,9 @@ from orchestrator.pareto import Point, share_that_beats
 from orchestrator.record import Record
 from orchestrator.sections import AshaConfig
 from orchestrator.signals import Halt
+
+_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
+"""Ray has them in its texts wherever they go."""
 
 
 class _Name(NamedTuple):
@@ -169,6 +173,7 @@ def budgets(rules: Rules) -> tuple[int, ...]:
 def _last_words(trial: RayTrial) -> str:
     """The error of an attempt in one line, from the text that Ray has just written of it."""
     text = Path(trial.error_file).read_text(encoding="utf-8") if trial.error_file else ""
+    text = _COLOURS.sub("", text)
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     if any(line.startswith("ray::") for line in lines):
         return lines[-1]

@@ -83,7 +83,7 @@ class Schedule:
 def _one_cycle(step: int, climb: float, steps: int) -> float:
     """From the first rate to the whole one within `climb` steps, then to the last one."""
     top = climb - 1
-    if step <= top:
+    if step < top:
         return _between(_FIRST, 1.0, step / top)
     return _between(1.0, _LAST, (step - top) / (steps - 1 - top))
 

@@ -17,8 +17,8 @@ from trainables.averaging import Average
 from trainables.batches import Batch, Batches
 from trainables.config import TrainConfig
 from trainables.data import Dataset
-from trainables.errors import SettingError
 from trainables.evaluation import Evaluation, measure
+from trainables.fitting import check_task
 from trainables.models import build_model
 from trainables.objectives import Objective, make_objective
 from trainables.optim import build_optimizer, load_named_state, named_state
@@ -27,8 +27,6 @@ from trainables.parallel.engine import make_engine
 from trainables.precision import lower_precision
 from trainables.schedules import Schedule
 from trainables.stopping import EarlyStopping
-
-_METRICS = {"classification": "val_accuracy", "regression": "val_r2"}
 
 
 class Diverged(ArithmeticError):
@@ -82,7 +80,7 @@ class Trainer:
         objective: Objective | None = None,
         group: Group = SOLO,
     ) -> None:
-        _check_task(config, data)
+        check_task(config, data)
         _seed_generators(_seed(config.seed), group.device)
         self.config = config
         self.group = group = group.staged(config.parallel.stages)
@@ -223,18 +221,6 @@ class Trainer:
 def _schedule(optimizer: Optimizer, config: TrainConfig, steps: int) -> Schedule:
     lr = config.optimizer.scaled_lr(config.batch_size)
     return Schedule(optimizer, config.schedule, lr=lr, epochs=config.epochs, steps_per_epoch=steps)
-
-
-def _check_task(config: TrainConfig, data: Dataset) -> None:
-    """Settings that are for the other kind of targets. Raises SettingError."""
-    metric, classes = config.stopping.metric, data.task == "classification"
-    has = f"{config.data.name} has {'classes' if classes else 'values to predict'}"
-    if metric not in ("val_loss", _METRICS[data.task]):
-        raise SettingError.at(
-            "stopping.metric", f"must be val_loss or {_METRICS[data.task]}, as {has}, but got {metric}"
-        )
-    if config.label_smoothing and not classes:
-        raise SettingError.at("label_smoothing", f"must be 0, as {has}, but got {config.label_smoothing}")
 
 
 def _seed(*key: int) -> int:

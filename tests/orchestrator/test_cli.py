@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import yaml
+from PIL import Image
 from typer.testing import CliRunner
 
 from orchestrator import run
@@ -34,6 +35,22 @@ def halving(*arguments, folder: Path):
         capture_output=True,
         text=True,
     )
+
+
+def test_what_is_left_out_of_the_data_is_told(tmp_path):
+    for label in ("dark", "light"):
+        (tmp_path / "photos" / label).mkdir(parents=True)
+        for index in range(5):
+            Image.new("L", (8, 8), 40 * index).save(tmp_path / "photos" / label / f"{index}.png")
+    broken = tmp_path / "photos" / "dark" / "broken.png"
+    broken.write_bytes(b"no image")
+    train = {"data": {"name": "images", "path": "photos"}, "model": {"name": "mlp"}}
+    (tmp_path / "sweep.yaml").write_text(yaml.safe_dump({**GOOD, "metric": "val_r2", "train": train}))
+    result = halving("run", "sweep.yaml", folder=tmp_path)
+    assert result.returncode == 2
+    told, error = result.stderr.splitlines()
+    assert told == f"halving: 1 of 11 images cannot be read and are left out: {broken} (no image of a known format)"
+    assert error.startswith("halving: metric: must be one that classification has")
 
 
 @pytest.mark.parametrize(

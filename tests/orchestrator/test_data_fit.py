@@ -4,6 +4,7 @@ import pytest
 
 from orchestrator import SweepError
 from orchestrator.data_fit import check_data
+from trainables import DataError
 
 
 @pytest.fixture
@@ -20,9 +21,9 @@ def table(tmp_path):
     return data
 
 
-def sweep_of(tiny, data, model="mlp", augment=None, **changes):
+def sweep_of(tiny, data, model="mlp", augment=None, shared=None, **changes):
     space = {"parameters": {"model.width": {"grid": [8, 16]}}}
-    train = {"data": data, "model": {"name": model}, "augment": augment or {"shift": 0}, "epochs": 4}
+    train = {"data": data, "model": {"name": model}, "augment": augment or {"shift": 0}, "epochs": 4, **(shared or {})}
     return tiny(**{"space": space, "train": train, **changes})
 
 
@@ -43,6 +44,21 @@ def test_what_fits_is_let_through(tiny, table):
         ("label", {"augment": {"shift": 0.1}}, "train.augment.shift: is for images, but the data has 2 features"),
         ("label", {"metric": "val_r2"}, "metric: must be one that classification has, .* but got 'val_r2'"),
         ("value", {}, "metric: must be one that regression has, such as val_loss or val_r2, but got 'val_accuracy'"),
+        (
+            "value",
+            {"metric": "val_r2", "shared": {"label_smoothing": 0.1}},
+            r"train\.label_smoothing: must be 0, as table has values to predict, but got 0.1",
+        ),
+        (
+            "label",
+            {"workers": {"count": 9}, "shared": {"parallel": {"stages": 9}}},
+            r"train\.parallel\.stages: must be at most the number of layers with parameters .*, 5, but got 9",
+        ),
+        (
+            "label",
+            {"workers": {"count": 2}, "shared": {"parallel": {"stages": 2, "cut": ["33"]}}},
+            r"train\.parallel\.cut: must name layers of the model, but got '33'",
+        ),
     ],
 )
 def test_what_does_not_fit_is_named(tiny, table, target, changes, message):
@@ -53,4 +69,10 @@ def test_what_does_not_fit_is_named(tiny, table, target, changes, message):
 def test_a_value_of_the_space_that_does_not_fit_is_named(tiny, table):
     space = {"parameters": {"augment.rotate": {"grid": [0.0, 10.0]}, "model.width": 8}}
     with pytest.raises(SweepError, match=r"^space\.parameters\.augment\.rotate: is for images"):
+        check_data(sweep_of(tiny, table("label"), space=space))
+
+
+def test_data_that_only_some_of_the_space_asks_for_are_read_too(tiny, table):
+    space = {"parameters": {"data.target": {"choice": ["label", "lable"]}, "model.width": 8}}
+    with pytest.raises(DataError, match=r"must have a column 'lable' as data.target says, .* did you mean 'label'"):
         check_data(sweep_of(tiny, table("label"), space=space))

@@ -45,3 +45,12 @@ def test_a_trial_that_diverges_tells_what_came_before_and_leaves_the_process_to_
     assert "not finite" in last["error"]
     trial.reset_config(make_job(tmp_path / "2"))
     assert steps(trial) == [[1, 2], [3, 4, 5]]
+
+
+def test_data_that_are_gone_are_the_trials_error_and_leave_the_process_to_the_next(tmp_path):
+    gone = {"data": {"name": "npz", "path": str(tmp_path / "gone.npz")}}
+    trial = ray_trial.TorchTrial(make_job(tmp_path / "1", **gone))
+    (report,) = trial.step()["report"]
+    assert report["error"].startswith(f"DataError: {tmp_path}/gone.npz must be an .npz file")
+    trial.reset_config(make_job(tmp_path / "2"))
+    assert steps(trial)[-1][-1] == EPOCHS

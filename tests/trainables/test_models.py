@@ -103,10 +103,16 @@ def test_errors_say_what_would_work(digits: Dataset, config: dict, message: str)
 
 
 @pytest.mark.usefixtures("own_modules")
-def test_what_only_a_users_builder_knows_is_told_when_it_is_called(digits: Dataset) -> None:
-    config = ModelConfig.model_validate({"name": "own_model:Perceptron", "hidden": -1})
+@pytest.mark.parametrize(
+    ("name", "hidden", "reason"), [("Perceptron", -1, "RuntimeError: "), ("Odd", 3, "AssertionError: .* must be even")]
+)
+def test_what_only_a_users_builder_knows_is_told_when_it_is_called(
+    digits: Dataset, name: str, hidden: int, reason: str
+) -> None:
+    config = ModelConfig.model_validate({"name": f"own_model:{name}", "hidden": hidden})
     check_model(config)
-    with pytest.raises(ModelError, match=r"^model: 'own_model:Perceptron' cannot be built with {'hidden': -1}: "):
+    message = f"^model: 'own_model:{name}' cannot be built with {{'hidden': {hidden}}}: {reason}"
+    with pytest.raises(ModelError, match=message):
         build_model(config, digits)
 
 
@@ -126,6 +132,8 @@ def test_what_only_a_users_builder_knows_is_told_when_it_is_called(digits: Datas
             {"name": "own_model:ForColours"},
             r"^model: 'own_model:ForColours' cannot take inputs of shape \(2, 1, 8, 8\): RuntimeError: .*channels",
         ),
+        ({"name": "own_model:Frozen"}, r"^model: 'own_model:Frozen' must give outputs that have a gradient"),
+        ({"name": "own_model:Detached"}, r"^model: 'own_model:Detached' must give outputs that have a gradient"),
     ],
 )
 def test_what_does_not_fit_the_data_is_told_before_training(digits: Dataset, config: dict, message: str) -> None:

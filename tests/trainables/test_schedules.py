@@ -87,6 +87,16 @@ def test_one_cycle_is_torchs(warmup: int) -> None:
     assert max(expected) == pytest.approx(0.4, rel=0.02)
 
 
+def test_one_cycle_whose_climb_is_one_step_begins_at_the_top() -> None:
+    on = optimizer()
+    made = Schedule(on, ScheduleConfig(name="one_cycle", warmup=1), lr=0.4, epochs=3, steps_per_epoch=1)
+    seen = [made.lr]
+    for _ in range(2):
+        made.step()
+        seen.append(made.lr)
+    assert seen[0] == 0.4 > seen[1] > seen[2] > 0
+
+
 @pytest.mark.parametrize("patience", [0, 1, 2])
 def test_plateau_is_torchs(patience: int) -> None:
     on = optimizer()

@@ -57,14 +57,11 @@ def read_arrays(config: DataConfig) -> Dataset:
 
 def _arrays(path: Path) -> dict[str, _Array]:
     """All arrays by name. Objects are not read: they could run code."""
+    if not zipfile.is_zipfile(path):
+        raise DataError(f"{path} must be a whole archive of arrays (.npz), as numpy.savez makes it, but is none")
     try:
-        archive = np.load(path, allow_pickle=False)
-        if not isinstance(archive, np.lib.npyio.NpzFile):
-            raise DataError(f"{path} must be an archive of arrays (.npz), but is a single one")
-        with archive:
+        with np.load(path, allow_pickle=False) as archive:
             return {name: _Array(path, name, archive[name]) for name in archive.files}
-    except DataError:
-        raise
     except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
         raise DataError(f"{path} cannot be read as an .npz file without Python objects: {error}") from error
 

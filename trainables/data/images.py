@@ -12,9 +12,10 @@ import torch
 
 from trainables.config import DataConfig
 from trainables.data.dataset import DataError, Dataset, Split
+from trainables.data.folders import walk
 from trainables.data.pictures import SUFFIXES, Shape, decode, looks
 from trainables.data.settings import near, required_path
-from trainables.data.splitting import Given, part_of, split
+from trainables.data.splitting import PARTS, Given, part_of, split
 from trainables.data.statistics import mean_std
 
 _MOST_NAMED = 20
@@ -48,18 +49,27 @@ def read_images(config: DataConfig) -> Dataset:
 
 
 def _parts(root: Path) -> dict[str, Path]:
-    """The folder of each part: the parts of the user's own, if all sub-folders are such and there are images deeper."""
+    """The folder of each part: those of the user's own, if one is called train and holds folders but no images."""
     if not root.is_dir():
         raise DataError(f"{root} must be a folder with a sub-folder of images for each class, but it is a file")
+    folders = _folders(root)
+    if not any(part_of(folder.name) == "train" and _holds_classes(folder) for folder in folders):
+        return {"train": root}
     named: dict[str, Path] = {}
-    for folder in _folders(root):
+    for folder in folders:
         part = part_of(folder.name)
         if part is None:
-            return {"train": root}
+            raise DataError(
+                f"{folder} must be one of {', '.join(PARTS)} by its name, as it is beside a folder for train"
+            )
         if part in named:
             raise DataError(f"{root} must hold one folder for {part}, but holds {named[part].name} and {folder.name}")
         named[part] = folder
-    return named if "train" in named and _folders(named["train"]) else {"train": root}
+    return named
+
+
+def _holds_classes(folder: Path) -> bool:
+    return bool(_folders(folder)) and not any(_is_image(path.name) for path in folder.iterdir())
 
 
 def _folders(parent: Path) -> list[Path]:
@@ -87,13 +97,11 @@ def _list(part: Path, classes: Sequence[str]) -> _Listing:
 
 def _files(folder: Path) -> list[Path]:
     """All images in the folder and in those inside it, in one order on every machine."""
-    found = [
-        Path(inner, name)
-        for inner, _, names in os.walk(folder, followlinks=True)
-        for name in names
-        if os.path.splitext(name)[1].lower() in SUFFIXES and not name.startswith(".")
-    ]
-    return sorted(found)
+    return sorted(Path(inner, name) for inner, names in walk(folder) for name in names if _is_image(name))
+
+
+def _is_image(name: str) -> bool:
+    return os.path.splitext(name)[1].lower() in SUFFIXES and not name.startswith(".")
 
 
 def _shape(listings: Mapping[str, _Listing], config: DataConfig) -> tuple[Shape, dict[Path, str]]:

@@ -11,7 +11,7 @@ from trainables.config import DataConfig
 from trainables.data.dataset import DataError, Split
 
 PARTS = ("train", "validation", "test")
-_SYNONYMS = {"training": "train", "val": "validation", "valid": "validation", "testing": "test"}
+_SYNONYMS = {"training": "train", "val": "validation", "valid": "validation", "dev": "validation", "testing": "test"}
 
 
 def part_of(name: str) -> str | None:

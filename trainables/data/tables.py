@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zlib
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -17,12 +16,12 @@ from trainables.data.columns import as_text, encode, fit_columns, kind_of, numbe
 from trainables.data.dataset import DataError, Dataset, Split
 from trainables.data.settings import near, required_path
 from trainables.data.splitting import PARTS, Given, part_of, split
+from trainables.data.table_files import SUFFIXES, read_frame
 from trainables.data.targets import as_values, target_mean_std
 
 if TYPE_CHECKING:
     from pandas import DataFrame, Series
 
-_SUFFIXES = (".csv", ".csv.gz", ".tsv", ".parquet", ".pq")
 _WANTED = "a Parquet or CSV file, or a folder with train.csv or train.parquet and others such as test.csv"
 _MOST_WHOLE_CLASSES = 20
 _MOST_NAMED = 20
@@ -41,7 +40,8 @@ def read_table(config: DataConfig) -> Dataset:
     columns = fit_columns(table.features.iloc[parts[0].inputs.numpy()], table.kinds(), config)
     features = encode(table.features, columns, config)
     train, validation, test = (replace(part, inputs=features[part.inputs]) for part in parts)
-    data = Dataset(train, validation, test, classes, *scales(train.inputs, columns), columns)
+    measured = scales(train.inputs, columns)
+    data = Dataset(train, validation, test, classes, *measured, columns, warnings=_left_out(config))
     return data if classes else target_mean_std(data, config)
 
 
@@ -59,7 +59,7 @@ class _Table:
         import pandas as pd
 
         files = _files(required_path(config, _WANTED), config)
-        frames = {part: _frame(file) for part, file in files.items()}
+        frames = {part: read_frame(file) for part, file in files.items()}
         wanted = [str(name) for name in frames["train"]]
         for part, frame in frames.items():
             for name in wanted:
@@ -165,7 +165,7 @@ def _files(path: Path, config: DataConfig) -> dict[str, Path]:
     found: dict[str, Path] = {}
     for file in sorted(path.iterdir()):
         part = part_of(file.name.split(".")[0])
-        if part and file.name.lower().endswith(_SUFFIXES):
+        if part and file.name.lower().endswith(SUFFIXES):
             if part in found:
                 raise DataError(f"{path} must hold one file for {part}, but holds {found[part].name} and {file.name}")
             found[part] = file
@@ -176,23 +176,15 @@ def _files(path: Path, config: DataConfig) -> dict[str, Path]:
     return {part: found[part] for part in PARTS if part in found}
 
 
-def _frame(file: Path) -> DataFrame:
-    import pandas as pd
-
-    name = file.name.lower()
-    if not name.endswith(_SUFFIXES):
-        raise DataError(f"{file} must be a Parquet or CSV file by its name ({', '.join(_SUFFIXES)})")
-    try:
-        if name.endswith((".parquet", ".pq")):
-            frame = pd.read_parquet(file)
-        else:
-            separator = "\t" if name.endswith(".tsv") else ","
-            frame = pd.read_csv(file, sep=separator, na_values=["?"], low_memory=False)
-    except (OSError, ValueError, NotImplementedError, EOFError, zlib.error) as error:
-        raise DataError(f"{file} cannot be read as a table: {str(error).partition(chr(10))[0]}") from error
-    if not len(frame):
-        raise DataError(f"{file} must have rows, but has none")
-    return frame.rename(columns=str)
+def _left_out(config: DataConfig) -> tuple[str, ...]:
+    """A warning for each table beside those of the parts, which may have been meant as one."""
+    folder = Path(str(config.path))
+    tables = [] if folder.is_file() else sorted(folder.iterdir())
+    return tuple(
+        f"{file} is left out, as its name is that of no part: {', '.join(PARTS)}"
+        for file in tables
+        if file.name.lower().endswith(SUFFIXES) and not part_of(file.name.split(".")[0])
+    )
 
 
 def _column(frame: DataFrame, name: str, where: object, why: str) -> Series:

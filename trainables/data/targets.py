@@ -23,7 +23,8 @@ def as_labels(where: str, targets: np.ndarray, classes: tuple[str, ...], all_of_
     with np.errstate(invalid="ignore"):
         labels = targets.astype(np.int64) if targets.dtype.kind in "fiub" else None
     if labels is None or not np.array_equal(labels, targets):
-        raise DataError(f"{where} must hold whole numbers as labels, but holds {_example(targets)} as {targets.dtype}")
+        odd = targets if labels is None else targets[labels != targets]
+        raise DataError(f"{where} must hold whole numbers as labels, but holds {_example(odd)} as {targets.dtype}")
     wrong = labels[(labels < 0) | (labels >= len(classes))]
     missing = np.setdiff1d(np.arange(len(classes)), labels)
     if len(wrong) or (all_of_them and len(missing)):
@@ -56,6 +57,4 @@ def target_mean_std(data: Dataset, config: DataConfig) -> Dataset:
 
 
 def _example(targets: np.ndarray) -> str:
-    if targets.dtype.kind == "f":
-        return str(next((one for one in targets if one != np.floor(one)), targets[0]))
     return repr(targets[0].item())

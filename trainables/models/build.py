@@ -45,19 +45,20 @@ def _network(config: ModelConfig, data: Dataset) -> nn.Module:
         network = builder(data.input_shape, data.num_outputs, **config.arguments)
     except ModelError:
         raise
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise ModelError.at("model", f"{config.name!r} cannot be built with {config.arguments}: {error}") from error
+    except Exception as error:  # whatever a user's builder may raise
+        reason = f"{type(error).__name__}: {error}"
+        raise ModelError.at("model", f"{config.name!r} cannot be built with {config.arguments}: {reason}") from error
     if not isinstance(network, nn.Module):
         raise ModelError.at("model.name", f"must make a torch.nn.Module, but {config.name!r} made {network!r:.40}")
     return network
 
 
 def _check_outputs(model: nn.Module, config: ModelConfig, data: Dataset) -> None:
-    """Two examples through the model, whose state it leaves as it is."""
+    """Two examples through the model, whose state it leaves as it is: they must fit, and tell how to train it."""
     examples, wanted = as_floats(data.train.inputs[:2]), data.num_outputs
     model.eval()
     try:
-        with torch.no_grad():
+        with torch.enable_grad():
             outputs: Any = model(examples)
     except Exception as error:  # whatever a user's forward may raise
         reason = f"{type(error).__name__}: {error}"
@@ -69,6 +70,9 @@ def _check_outputs(model: nn.Module, config: ModelConfig, data: Dataset) -> None
     if shape != (len(examples), wanted):
         what = f"{wanted} classes" if data.classes else "one value"
         rule = f"{config.name!r} must give (batch, {wanted}) outputs for {what}, but gave {shape} for a batch of 2"
+        raise ModelError.at("model", rule)
+    if not outputs.requires_grad:
+        rule = f"{config.name!r} must give outputs that have a gradient for parameters to train, but gave some without"
         raise ModelError.at("model", rule)
 
 

@@ -109,6 +109,7 @@ def test_classes_may_have_names(tmp_path: Path) -> None:
         (LABELS - 1, "0 to 2, each of which occurs, but holds -1"),
         (LABELS + 0.5, "whole numbers as labels, but holds 0.5"),
         (np.where(LABELS == 2, np.nan, LABELS), "whole numbers as labels, but holds nan"),
+        (np.where(LABELS == 2, np.inf, LABELS), "whole numbers as labels, but holds inf"),
         (np.array(["a", "b", "c"])[LABELS], "whole numbers as labels, but holds 'a'"),
         (LABELS * 0, "two classes at least"),
     ],
@@ -208,7 +209,7 @@ def test_a_damaged_or_missing_archive_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=f"{re.escape(str(path))} cannot be read"):
         load_data(DataConfig(name="npz", path=str(path)))
     np.save(tmp_path / "single.npy", IMAGES)
-    with pytest.raises(DataError, match="but is a single one"):
+    with pytest.raises(DataError, match=r"must be a whole archive of arrays .*, but is none"):
         load_data(DataConfig(name="npz", path=str(tmp_path / "single.npy")))
     with pytest.raises(DataError, match=r"none\.npz must be an \.npz file .* does not exist"):
         load_data(DataConfig(name="npz", path=str(tmp_path / "none.npz")))

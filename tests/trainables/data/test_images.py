@@ -79,7 +79,7 @@ def test_a_folder_a_class_is_split_by_class(tmp_path: Path) -> None:
     assert torch.allclose(data.std, floats.std(dim=(0, 2, 3)))
 
 
-@pytest.mark.parametrize("name", ["validation", "val", "Valid"])
+@pytest.mark.parametrize("name", ["dev", "validation", "val", "Valid"])
 def test_a_user_s_own_parts_stay(tmp_path: Path, name: str) -> None:
     for part, count in (("train", 6), (name, 3), ("test", 2)):
         tree(tmp_path / part, count)
@@ -99,6 +99,19 @@ def test_classes_may_be_called_train_and_test(tmp_path: Path) -> None:
         draw(tmp_path / "train" / f"{index}.png", 50)
         draw(tmp_path / "test" / f"{index}.png", 150)
     assert load(tmp_path).classes == ("test", "train")
+
+
+@pytest.mark.parametrize("name", ["holdout", "trian"])
+def test_a_folder_beside_the_parts_is_no_class(tmp_path: Path, name: str) -> None:
+    for part in ("train", "dev"):
+        tree(tmp_path / part, 2)
+    tree(tmp_path / name, 2)
+    assert_refused(tmp_path, tmp_path / name, "must be one of train, validation, test by its name")
+
+
+def test_a_link_back_to_where_it_is_adds_no_images(tmp_path: Path) -> None:
+    (tree(tmp_path) / CLASSES[0] / "again").symlink_to(tmp_path / CLASSES[0])
+    assert len(only(load(tmp_path))) == 30
 
 
 def test_images_are_found_below_their_class_and_other_files_are_not_images(tmp_path: Path) -> None:
@@ -212,6 +225,7 @@ def test_whole_images_are_read_without_a_word(tmp_path: Path) -> None:
 
 def test_an_empty_class_is_named(tmp_path: Path) -> None:
     tree(tmp_path)
+    load(tmp_path)  # what is kept of this must not hide what comes
     (tmp_path / "nothing").mkdir()
     assert_refused(tmp_path, tmp_path / "nothing", "must hold images of its class .*, but holds none")
     (tmp_path / "nothing" / "list.txt").touch()

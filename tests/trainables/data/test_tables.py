@@ -6,12 +6,14 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_wine
 
 from trainables import DataConfig, DataError, Dataset, TrainConfig, Trainer, load_data
-from trainables.data import Column
+from trainables.data import Column, DataWarning
 
 COLOURS = ("blue", "green", "red")
 
@@ -102,6 +104,19 @@ def test_parts_may_be_files(tmp_path: Path) -> None:
     (tmp_path / "val.csv").unlink()
     data = load_data(config(tmp_path))
     assert [len(part) for part in (data.train, data.validation, data.test)] == [48, 12, 20]
+
+
+def test_a_table_beside_the_parts_is_left_out_with_a_warning(tmp_path: Path) -> None:
+    for part, rows in (("train", 60), ("dev", 20), ("test", 20), ("sample_submission", 20)):
+        write(tmp_path / f"{part}.csv", people(rows))
+    (tmp_path / "readme.txt").touch()
+    with pytest.warns(DataWarning) as told:
+        data = load_data(config(tmp_path))
+    assert [len(part) for part in (data.train, data.validation, data.test)] == [60, 20, 20]
+    (warning,) = told
+    assert str(warning.message).startswith(
+        f"{tmp_path}/sample_submission.csv is left out, as its name is that of no part"
+    )
 
 
 def test_a_category_that_is_not_trained_on_is_none_of_the_others(tmp_path: Path) -> None:
@@ -257,6 +272,12 @@ def test_files_of_parts_must_have_the_columns_of_training(tmp_path: Path) -> Non
         ("people.csv", b"a,rich\n", "must have rows, but has none"),
         ("people.csv", b"a,rich\n\xff\xfe\xfa,1\n", "cannot be read as a table"),
         ("people.csv", b"a,rich\n1,2\n1,2,3,4\n", "cannot be read as a table"),
+        (
+            "people.csv",
+            b"a,rich\n0,1,2\n1,3,4\n",
+            "cannot be read as a table: its rows have more values than its first",
+        ),
+        ("people.csv", b"rich,a,rich\n1,2,3\n", "must have one column of each name, but has 2 of 'rich'"),
         ("people.parquet", b"PAR1 and so on", "cannot be read as a table"),
         ("people.xlsx", b"PK", "must be a Parquet or CSV file by its name"),
         ("people.csv.gz", b"no gzip", "cannot be read as a table"),
@@ -267,6 +288,27 @@ def test_a_file_that_is_no_table_is_named(tmp_path: Path, file: str, content: by
     path.write_bytes(content)
     with pytest.raises(DataError, match=f"^{re.escape(str(path))} {reason}"):
         load_data(config(path))
+
+
+def test_columns_of_one_name_in_parquet_are_refused(tmp_path: Path) -> None:
+    pq.write_table(pa.Table.from_arrays([pa.array([1, 2])] * 3, names=["rich", "a", "a"]), tmp_path / "people.parquet")
+    with pytest.raises(DataError, match=r"people.parquet must have one column of each name, but has 2 of 'a'"):
+        load_data(config(tmp_path / "people.parquet"))
+
+
+def test_a_comma_that_ends_every_row_adds_no_value(tmp_path: Path) -> None:
+    names, *rows = write(tmp_path / "people.csv", people()).read_text().splitlines()
+    plain = load_data(config(tmp_path / "people.csv"))
+    (tmp_path / "people.csv").write_text("\n".join([names, *(f"{row}," for row in rows)]))
+    assert torch.equal(every(load_data(config(tmp_path / "people.csv"))), every(plain))
+
+
+def test_columns_may_go_without_a_name(tmp_path: Path) -> None:
+    nameless = people().assign(x=range(100), y=1).rename(columns={"x": "", "y": " "})
+    nameless.columns = ["" if name == " " else name for name in nameless]
+    write(tmp_path / "people.csv", nameless)
+    names = [column.name for column in load_data(config(tmp_path / "people.csv")).columns]
+    assert names == ["age", "colour", "member", "Unnamed: 6", "Unnamed: 7"]
 
 
 def test_no_file_is_refused(tmp_path: Path) -> None:

@@ -38,6 +38,29 @@ class ForColours(nn.Module):
         return self.conv(images).mean(dim=(2, 3))
 
 
+class Odd(Perceptron):
+    """Built of halves, of which there must be two of one size; what that breaks is no error of a value."""
+
+    def __init__(self, input_shape: tuple[int, ...], classes: int, hidden: int = 32) -> None:
+        assert hidden % 2 == 0, "hidden must be even"
+        super().__init__(input_shape, classes, hidden)
+
+
+class Frozen(Perceptron):
+    """Without a parameter to train."""
+
+    def __init__(self, input_shape: tuple[int, ...], classes: int) -> None:
+        super().__init__(input_shape, classes)
+        self.requires_grad_(False)
+
+
+class Detached(Perceptron):
+    """Whose outputs have lost their way back to the parameters."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        return super().forward(images).detach()
+
+
 NOT_A_MODEL = 3
 
 
