@@ -169,7 +169,7 @@ class Worker:
         if self._path is None:
             return None
         try:
-            return _checked(load_checkpoint(self._path), self._config, self._path) if exists(self._path) else None
+            return _checked(read_checkpoint(self._path), self._config, self._path) if exists(self._path) else None
         except (CheckpointError, StoreError) as error:
             return error
 
@@ -184,8 +184,6 @@ class Worker:
 
 def _checked(saved: dict[str, Any], config: dict[str, Any], path: Place) -> dict[str, Any]:
     """What was saved, if it is of this config. A trial may be prolonged, and shared among workers in another way."""
-    if saved.get("version") != VERSION:
-        raise CheckpointError(f"{path} has version {saved.get('version')}, but this program reads {VERSION}")
     ours, theirs = dict(config), dict(saved["config"])
     for one in (ours, theirs):
         if "data" in one:
@@ -196,12 +194,20 @@ def _checked(saved: dict[str, Any], config: dict[str, Any], path: Place) -> dict
     return saved
 
 
+def read_checkpoint(path: Place) -> dict[str, Any]:
+    """What a worker has saved of a trial. Raises CheckpointError, FileNotFoundError or StoreError."""
+    saved = load_checkpoint(path)
+    if saved.get("version") != VERSION:
+        raise CheckpointError(f"{path} has version {saved.get('version')}, but this program reads {VERSION}")
+    return saved
+
+
 def load_best(path: Place) -> tuple[nn.Module, TrainConfig]:
     """The model with the best weights of a trial's checkpoint, on the CPU, and the config that trained it.
 
     Raises CheckpointError, FileNotFoundError or StoreError.
     """
-    saved = load_checkpoint(path)
+    saved = read_checkpoint(path)
     config = TrainConfig.model_validate(saved["config"])
     model = build_model(config.model, _load_data(config.data))
     model.load_state_dict(saved["trainer"]["best"])

@@ -11,7 +11,6 @@ from typing import Any, Self
 from pydantic import BaseModel, ConfigDict, Field
 from torch import nn
 
-from trainables.checkpoint import load_checkpoint
 from trainables.compress.cost import cost, meter
 from trainables.compress.distil import Ensemble
 from trainables.compress.plan import Parent, StudentConfig, Target
@@ -22,7 +21,7 @@ from trainables.errors import StudentError
 from trainables.parallel import SOLO, Group
 from trainables.storage import Place, join
 from trainables.trainer import EpochMetrics
-from trainables.worker import CHECKPOINT, Worker, load_best
+from trainables.worker import CHECKPOINT, Worker, load_best, read_checkpoint
 
 _load_data = lru_cache(maxsize=2)(load_data)
 
@@ -122,7 +121,7 @@ def load_student(folder: Place, run: Place, name: str) -> Student:
 
     run: where its parents are. Raises CheckpointError, FileNotFoundError or StoreError.
     """
-    saved = load_checkpoint(join(folder, CHECKPOINT))
+    saved = read_checkpoint(join(folder, CHECKPOINT))
     task = StudentTask.model_validate({**saved["config"], "run": str(run)})
     trainer = task.make_trainer(_load_data(task.make_parent().train.data))
     trainer.load_state_dict(saved["trainer"])

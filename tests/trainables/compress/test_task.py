@@ -10,7 +10,7 @@ import torch
 from pydantic import ValidationError
 
 from trainables import StudentError, TrainConfig, Worker, load_data
-from trainables.checkpoint import CheckpointError
+from trainables.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
 from trainables.compress import StudentTask, StudentWorker, cost, load_student
 
 BASE: dict[str, Any] = {"parents": ["0002", "0001"], "student": {"keep_macs": 0.5, "epochs": 3}}
@@ -99,4 +99,12 @@ def test_a_student_of_a_damaged_parent_is_an_error_that_names_the_file(run: Path
     path.parent.mkdir(parents=True)
     path.write_bytes(b"no checkpoint")
     with pytest.raises(CheckpointError, match=r"0001/last\.pt is not a whole checkpoint"):
+        trained(task(tmp_path), tmp_path / "student")
+
+
+def test_a_parent_of_another_version_is_an_error_that_names_it(run: Path, tmp_path: Path) -> None:
+    path = tmp_path / "checkpoints" / "0001" / "last.pt"
+    saved = load_checkpoint(run / "checkpoints" / "0001" / "last.pt")
+    save_checkpoint(path, {**saved, "version": 1})
+    with pytest.raises(CheckpointError, match=r"0001/last\.pt has version 1, but this program reads"):
         trained(task(tmp_path), tmp_path / "student")
