@@ -36,7 +36,7 @@ def show(run: Run, *, count: int = 10, stage: StageConfig | None = None) -> None
     trials, models = trials_table(record), models_table(record)
     best = best_trials(trials, sweep.metric, sweep.mode, count)
     if not best.empty:
-        columns = ["trial", "status", sweep.metric, "val_accuracy", "best_epoch", "epochs", "seconds"]
+        columns = ["trial", "status", sweep.metric, "val_accuracy", "share", "best_epoch", "epochs", "seconds"]
         shown = [name for name in dict.fromkeys(columns) if name in best and best[name].notna().any()]
         console.print(_table(f"best of {len(trials)} trials by {sweep.metric}", best[shown]))
         if sweep.search.repeats > 1:
@@ -94,7 +94,7 @@ def _print_models(console: Console, models: pd.DataFrame, stage: StageConfig | N
         console.print(f"{row.id} is {row.status}: {row.reason}", markup=False)
     best, controlled = front(models), beside_controls(models)
     if not best.empty:
-        title = "front: no model is at least as accurate on validation and as fast at batch 1"
+        title = "front: the models that no other beats in both validation score and latency at batch 1"
         console.print(_table(title, _model_columns(best)))
     if not controlled.empty:
         gains = controlled["gain"]
