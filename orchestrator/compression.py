@@ -140,7 +140,7 @@ def _search_students(students: Sweep, stage: StageConfig, session: Session) -> R
     try:
         events = list(journal.read())
         record.replay(events)
-        search(students, folder, record, events, session, student_searcher(students, stage))
+        search(students, folder, record, events, session, student_searcher(students, stage, lambda: bool(record.limit)))
         write_tables(record, folder)
     finally:
         journal.close()

@@ -156,7 +156,7 @@ class Asha(AsyncHyperBandScheduler):
         self._look_at_limits()
         if self._record.trials[name].finished:
             self._record.end(name, "completed")
-        elif name in self.below or self._record.limit:
+        elif name in self.below or (self._record.limit and self._rules.compares(self._record.trials[name].config)):
             self._record.end(name, "stopped")
 
     def _look_at_limits(self) -> None:

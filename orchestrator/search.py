@@ -51,7 +51,7 @@ def search(
 
     Args:
         record: with the events of its journal replayed.
-        searcher: proposes until it has nothing more; None is the sweep's own, for as many trials as the sweep says.
+        searcher: proposes until it has nothing more; None is the sweep's own, within its limits and number of trials.
 
     Raises:
         Halt: the run has been asked to stop, or its storage fails.
@@ -65,9 +65,13 @@ def search(
     asha.replay(events)
     retention.clear()
     record.listen(retention)
-    settings = sweep.search if searcher is None else sweep.search.model_copy(update={"trials": None})
-    searcher = searcher or sweep_searcher(sweep)
-    hands_out = RaySearcher(searcher, record, settings, lambda trial: _job(sweep, trial, folder, asha.rungs()))
+    hands_out = RaySearcher(
+        searcher or sweep_searcher(sweep),
+        record,
+        sweep.search if searcher is None else sweep.search.model_copy(update={"trials": None}),
+        lambda trial: _job(sweep, trial, folder, asha.rungs()),
+        minds_limit=searcher is None,
+    )
     with Progress(sweep, record, quiet=session.quiet):
         _run_trials(sweep, hands_out, asha, _Steps(record, session.request), concurrent)
 

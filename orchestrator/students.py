@@ -55,8 +55,8 @@ def student_sweep(sweep: Sweep, stage: StageConfig, parents: Sequence[str], fold
     return make_sweep(values, "compress")
 
 
-def student_searcher(sweep: Sweep, stage: StageConfig) -> Searcher:
-    """Who proposes students: the stage's search, and in the end the controls of those that models are made of."""
+def student_searcher(sweep: Sweep, stage: StageConfig, at_limit: Callable[[], bool] = lambda: False) -> Searcher:
+    """Who proposes students: the stage's search until it is over or at its limit, then the controls of the chosen."""
     searcher = sweep_searcher(sweep)
     if sweep.search.name != "grid":
         searcher = TowardsFront(searcher, sweep.seed)
@@ -64,7 +64,10 @@ def student_searcher(sweep: Sweep, stage: StageConfig) -> Searcher:
     def wants_control(config: Config) -> bool:
         return StudentTask.of(sweep.train, config).student.has_teacher
 
-    return _ControlsLast(searcher, sweep.search.trials, stage, wants_control)
+    def may_search(known: int) -> bool:
+        return not at_limit() and (sweep.search.trials is None or known < sweep.search.trials)
+
+    return _ControlsLast(searcher, may_search, stage, wants_control)
 
 
 def chosen(record: Record, stage: StageConfig) -> list[Trial]:
@@ -85,18 +88,22 @@ def is_control(config: Config) -> bool:
 
 
 class _ControlsLast:
-    """What `searcher` proposes, of which there are `trials` at most; when all those are over, the controls."""
+    """What `searcher` proposes while there may be more than the students known; when all are over, the controls."""
 
     def __init__(
-        self, searcher: Searcher, trials: int | None, stage: StageConfig, wants_control: Callable[[Config], bool]
+        self,
+        searcher: Searcher,
+        may_search: Callable[[int], bool],
+        stage: StageConfig,
+        wants_control: Callable[[Config], bool],
     ) -> None:
-        self._searcher, self._trials, self._stage, self._wants_control = searcher, trials, stage, wants_control
+        self._searcher, self._may_search, self._stage, self._wants_control = searcher, may_search, stage, wants_control
 
     def suggest(self, done: Sequence[Observation], pending: Sequence[Config]) -> Config | None:
         """The next student, or the next control; None where there is none, or has to wait for students under way."""
         students = [shown for shown in done if not is_control(shown.config)]
         running = [config for config in pending if not is_control(config)]
-        if self._trials is None or len(known_keys(students, running)) < self._trials:
+        if self._may_search(len(known_keys(students, running))):
             config = self._searcher.suggest(students, running)
             if config is not None:
                 return config

@@ -144,6 +144,14 @@ def test_a_search_has_its_number_of_students_and_the_front_has_controls(tiny, tm
     assert all(one.config in kept for one in controls)
 
 
+def test_a_search_at_its_limit_goes_over_to_the_controls(tiny, tmp_path):
+    stage, sweep = students(tiny, tmp_path, STAGE)
+    searcher = student_searcher(sweep, stage, lambda: True)
+    done = [seen({"parent": "0002", "keep_macs": 0.5}, 0.1, 0.5)]
+    assert searcher.suggest(done, []) == {**done[0].config, "control": True}
+    assert searcher.suggest([], []) is None
+
+
 def report(epoch, loss, share, finished=False):
     metrics = {"epoch": epoch, "val_loss": loss, "val_accuracy": -loss, "seconds": 1.0, "share": share}
     return {"metrics": metrics, "timing": {}, "node": "here", "finished": finished}
@@ -169,6 +177,20 @@ def test_asha_keeps_whoever_is_ahead_in_either_aim_and_never_stops_a_control(tin
     assert [trial.id for trial in chosen(record, stage)] == ["0003", "0001"]
     assert control_of(record, record.trials["0003"]) is None
     assert control_of(record, record.trials["0004"]).id == "0006"
+
+
+def test_a_limit_ends_students_and_leaves_controls_their_epochs(tiny, tmp_path):
+    _, sweep = students(tiny, tmp_path, {**STAGE, "limits": {"epochs": 2}}, ("0001",))
+    record = Record("val_loss", 1.0)
+    scheduler = Asha(sweep, record)
+    record.begin_session(1)
+    config = {"parent": "0001", "keep_macs": 0.5}
+    student, control = record.propose(config).id, record.propose({**config, "control": True}).id
+    assert scheduler.hear(control, report(1, 1.0, 0.5))
+    assert not scheduler.hear(student, report(1, 1.0, 0.5))
+    assert scheduler.hear(control, report(2, 1.0, 0.5))
+    assert record.limit
+    assert [trial.status for trial in record.trials.values()] == ["stopped", "pending"]
 
 
 def test_a_random_search_is_not_changed_by_two_aims(tiny):
