@@ -21,11 +21,12 @@ from statistics import fmean, median
 from benchmarks.common import Figure, make_parser, report
 from benchmarks.record_curves import CURVES, EPOCHS, SPACE
 from benchmarks.tpe import Tpe
+from orchestrator.scheduling import budgets
 from orchestrator.searchers import Searcher, make_searcher
 from orchestrator.sections import LimitConfig
 from orchestrator.simulation.curve_files import load_curves
 from orchestrator.simulation.curves import Curves
-from orchestrator.simulation.simulator import Simulation, rungs, simulate
+from orchestrator.simulation.simulator import Simulation, simulate
 from search_spaces import Space, load_space
 
 OURS = "bayes"
@@ -81,7 +82,7 @@ def figures(seconds: Mapping[str, Sequence[float]], horizon: float) -> Iterator[
 
 def main(options: Namespace) -> int:
     curves = load_curves(options.curves, space=load_space(SPACE), metric="val_loss")
-    compared = rungs(Simulation(workers=WORKERS, trials=None, epochs=EPOCHS))
+    compared = budgets(Simulation(workers=WORKERS, trials=None, epochs=EPOCHS))
     horizon = HORIZON_EPOCHS * options.epoch_seconds if options.epoch_seconds else HORIZON
     seconds = {}
     for name, make in makers(curves.space, compared).items():

@@ -17,10 +17,11 @@ import numpy as np
 
 from benchmarks.common import Figure, make_parser, report
 from benchmarks.record_curves import CURVES, EPOCHS, SPACE
+from orchestrator.scheduling import budgets
 from orchestrator.searchers import SEARCHERS, Observation, Searcher, make_searcher
 from orchestrator.simulation.curve_files import load_curves
 from orchestrator.simulation.outcome import Outcome
-from orchestrator.simulation.simulator import Simulation, rungs, simulate
+from orchestrator.simulation.simulator import Simulation, simulate
 from search_spaces import Config, load_space
 
 _SHORT = 2000
@@ -79,7 +80,7 @@ def main(options: Namespace) -> int:
         epoch_seconds=options.epoch_seconds,
         counts_proposals=True,
     )
-    watched = Watched(make_searcher(options.search, curves.space, 0, rungs=rungs(simulation)))
+    watched = Watched(make_searcher(options.search, curves.space, 0, rungs=budgets(simulation)))
     started = time.perf_counter()
     outcome = simulate(simulation, curves, watched)
     return 0 if report(list(figures(outcome, watched, time.perf_counter() - started)), options.json) else 1

@@ -11,17 +11,21 @@ from typing import TYPE_CHECKING, Any
 from orchestrator import ray_settings
 
 if TYPE_CHECKING:
+    from orchestrator.adoption import compress
     from orchestrator.errors import SweepError
     from orchestrator.run_folder import Run, open_run
-    from orchestrator.runner import resume, run
+    from orchestrator.runner import compress_run, resume, run
     from orchestrator.signals import Interrupted
+    from orchestrator.stage import StageConfig
     from orchestrator.sweep import AshaConfig, SearchConfig, Sweep, WorkerConfig, load_sweep
 
 _HOMES = {
+    "adoption": ("compress",),
     "errors": ("SweepError",),
     "run_folder": ("Run", "open_run"),
-    "runner": ("resume", "run"),
+    "runner": ("compress_run", "resume", "run"),
     "signals": ("Interrupted",),
+    "stage": ("StageConfig",),
     "sweep": ("AshaConfig", "SearchConfig", "Sweep", "WorkerConfig", "load_sweep"),
 }
 
@@ -32,9 +36,12 @@ __all__ = [
     "Interrupted",
     "Run",
     "SearchConfig",
+    "StageConfig",
     "Sweep",
     "SweepError",
     "WorkerConfig",
+    "compress",
+    "compress_run",
     "load_sweep",
     "open_run",
     "resume",

@@ -6,6 +6,8 @@ import math
 
 import pandas as pd
 
+from orchestrator.pareto import ranks
+from orchestrator.picking import LATENCY, with_scores
 from orchestrator.record import Record
 from trainables.worker import TIMED
 
@@ -73,11 +75,32 @@ def beside_parents(models: pd.DataFrame) -> pd.DataFrame:
     Adds faster_1 and faster_32: the parent's median latency over the model's, at those batch sizes, where measured.
     """
     families = models["parent"].map({name: place for place, name in enumerate(models["parent"].unique())})
-    order = pd.DataFrame({"family": families, "keep": -models["keep_macs"], "int8": models["kind"] == "int8"})
-    models = models.loc[order.sort_values(["family", "keep", "int8"], kind="stable").index]
+    sources = models["source"].where(models["kind"] == "int8", models["id"])
+    macs = -sources.map(models.set_index("id")["macs"]).astype(float)
+    order = pd.DataFrame({"family": families, "macs": macs, "source": sources, "int8": models["kind"] == "int8"})
+    models = models.loc[order.sort_values(["family", "macs", "source", "int8"], kind="stable").index]
     parents = models[models["kind"] == "dense"].set_index("parent")
     for batch in (1, 32):
         column = f"latency_{batch}_median_ms"
         if column in models:
             models[f"faster_{batch}"] = models["parent"].map(parents[column]) / models[column]
     return models
+
+
+def front(models: pd.DataFrame) -> pd.DataFrame:
+    """The accepted models that no other beats in accuracy on validation and in latency at batch 1, fastest first."""
+    accepted = with_scores(models)
+    points = list(zip(-accepted["score"], accepted[LATENCY], strict=True))
+    return accepted[[rank == 0 for rank in ranks(points)]].sort_values(LATENCY, kind="stable")
+
+
+def beside_controls(models: pd.DataFrame) -> pd.DataFrame:
+    """A row a student that has a control: `test` and `control`, the scores on test examples, and `gain`, in points.
+
+    A control is the same student, trained for as long without a teacher.
+    """
+    students = models[models["control_test"].notna() & (models["kind"] != "int8")]
+    test = students["test_accuracy"].fillna(students["test_r2"]).astype(float)
+    table = pd.DataFrame({"model": students["id"], "loss": students["loss"], "test": test})
+    control = students["control_test"].astype(float)
+    return table.assign(control=control, gain=100 * (test - control)).dropna().reset_index(drop=True)

@@ -79,15 +79,40 @@ def resume(
     Trials that were under way go on from their last checkpoints. Exits as `halving run` does.
     """
     from orchestrator.runner import resume as resume_run
-    from orchestrator.sweep import load_changes
+    from orchestrator.settings_file import load_mapping
 
     with _told():
-        wanted = load_changes(changes) if changes else {}
+        wanted = load_mapping(changes) if changes else {}
         if trials is not None:
             wanted["search"] = {**wanted.get("search", {}), "trials": trials}
         if epochs is not None:
             wanted["train"] = {**wanted.get("train", {}), "epochs": epochs}
         _finish(resume_run(run, wanted, quiet=quiet), quiet)
+
+
+@app.command(epilog="Example: halving compress runs/digits --plan tiny.yaml")
+def compress(
+    run: RunFolder,
+    plan: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="YAML in the shape of a sweep's `compress`; else the sweep's own."),
+    ] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no tables.")] = False,
+) -> None:
+    """Make small models of a run's best trials, or go on with that where it was.
+
+    Students of another plan are kept beside those of the sweep's own, under the plan's name or that of its file. Exits
+    as `halving run` does.
+    """
+    from orchestrator.runner import compress_run
+    from orchestrator.show import show as show_run
+    from orchestrator.stage import load_stage
+
+    with _told():
+        stage = load_stage(plan) if plan else None
+        result = compress_run(run, stage, quiet=quiet)
+        if not quiet:
+            show_run(result, stage=stage)
 
 
 @app.command(epilog="Example: halving show runs/digits --count 20")
@@ -172,7 +197,7 @@ def predict(
         print_predictions(predict_for(open_artefact(model), inputs), as_json=as_json)
 
 
-@app.command(epilog="Example: halving bench runs/digits/models/0007-dense runs/digits/models/0007-pruned-0.25")
+@app.command(epilog="Example: halving bench runs/digits/models/0007-dense runs/digits/models/0007-student-0002")
 def bench(
     models: Models,
     batch: Annotated[

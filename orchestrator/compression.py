@@ -1,91 +1,202 @@
-"""The post-stage on the cluster: every candidate of the best trials is a task, then all are timed in quiet."""
+"""The post-stage: students of the best trials are searched for, models are made of them, and all are timed in quiet."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import ray
 
-from orchestrator.errors import unfinished
+from orchestrator.analysis import front
+from orchestrator.data_fit import check_students
+from orchestrator.errors import SweepError, unfinished
+from orchestrator.journal import SessionJournal
+from orchestrator.progress import Progress
 from orchestrator.record import Record, Trial
 from orchestrator.remote_errors import cause, describe
-from orchestrator.signals import Halt, StopRequest
+from orchestrator.run_folder import load_run_sweep, write_sweep
+from orchestrator.search import Session, search
+from orchestrator.signals import Halt
+from orchestrator.stage import StageConfig
+from orchestrator.students import chosen, control_of, is_control, student_searcher, student_sweep
 from orchestrator.sweep import Sweep
-from trainables import load_data
+from orchestrator.tables import models_table, write_tables
+from search_spaces import shorten
+from trainables import CheckpointError, Dataset, load_data
 from trainables.compress import (
-    DENSE,
-    CompressPlan,
+    CompressedModel,
     Latency,
     Parent,
-    compress_one,
+    StudentTask,
+    dense_id,
     export_dense,
+    export_student,
+    load_student,
     measure_latency,
-    model_id,
+    student_row,
 )
-from trainables.storage import Place, absolute, join, local_copy, upload_tree
+from trainables.storage import Place, absolute, exists, join, local_copy, upload_tree
 from trainables.worker import CHECKPOINT, load_best
 
+MODELS = "models"
+"""The folder of a run in which each model has one."""
+FRONT = "front.png"
+"""The plot of all of a run's models."""
 
-def compress_best(sweep: Sweep, record: Record, folder: Place, request: StopRequest) -> None:
-    """Compresses the best trials as the sweep's plan says; every model goes into the record when it is done.
 
-    Models that the record has are not made again. A candidate that fails is recorded as such, and the others go on.
+def compress_best(sweep: Sweep, stage: StageConfig, record: Record, folder: Place, session: Session) -> None:
+    """Compresses the best trials as the stage says; every model goes into the record when it is done.
+
+    What the record has is not made again, and students go on where they were. A candidate that fails is recorded as
+    such, and the others go on.
 
     Raises:
+        SweepError: checkpoints of parents are gone, or students of that name were made in another way.
         Halt: the run has been asked to stop, or its storage fails.
     """
-    plan, parents = sweep.compress, record.best(sweep.compress.best if sweep.compress else 0)
-    if plan is None or not parents:
+    best = record.best(stage.best)
+    parents = [trial.id for trial in best]
+    if not parents:
         return
-    candidates = [
-        (trial, keep)
-        for trial in parents
-        for keep in (DENSE, *plan.shares)
-        if model_id(trial.id, keep) not in record.models
-    ]
-    task = ray.remote(num_cpus=sweep.workers.cpus, num_gpus=sweep.workers.gpus, max_retries=1)(make_candidate)
-    running = {task.remote(trial.id, keep, plan, str(absolute(folder))): (trial, keep) for trial, keep in candidates}
-    while running:
-        request.check()
-        for done in ray.wait(list(running), num_returns=1, timeout=0.5)[0]:
-            # Last that by whose id one sees that the candidate is done.
-            for row in reversed(_outcome(done, *running.pop(done))):
-                record.add_model(row)
-    data = load_data(sweep.train_config(parents[0].config).data)
-    _time_models(sweep, record, folder, data.input_shape)
+    _check_parents(parents, folder)
+    students = student_sweep(sweep, stage, parents, folder)
+    _check_same(students)
+    made = _search_students(students, stage, session) if stage.students_wanted else Record(students.metric, 1.0)
+    for row in _failures(students, stage, made):
+        if row.id not in record.models:
+            record.add_model(asdict(row))
+    with Progress(sweep, record, quiet=session.quiet):
+        _make_models(sweep, list(_candidates(parents, stage, students, made)), record, folder, session)
+        data = load_data(sweep.train_config(best[0].config).data)
+        _time_models(sweep, record, folder, data.input_shape)
+    _plot_front(record, folder)
 
 
-def make_candidate(trial: str, keep: float, plan: CompressPlan, folder: str) -> list[dict[str, Any]]:
-    """Makes one model of a trial in `models/<id>` of the run's folder, and its int8 model there if the plan wants it.
+def check_stage(sweep: Sweep, stage: StageConfig, data: Dataset, folder: Place) -> None:
+    """Raises SweepError where the stage asks for what cannot be, in the run of that folder or in a new one there."""
+    students = student_sweep(sweep, stage, [f"{number + 1:04d}" for number in range(stage.best)], folder)
+    students.check()
+    check_students(sweep, students, data)
+    _check_same(students)
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A model to make: of a trial as it is, or, where `student` names the folder of one, of that student."""
+
+    row: CompressedModel
+    int8: bool
+    student: str = ""
+    control: str = ""
+
+
+def make_models(candidate: Candidate, folder: str) -> list[dict[str, Any]]:
+    """Makes a model in `models/<id>` of the run's folder, and its int8 model there if it is to have one.
 
     Their rows, the model's own first, with `path` inside the run's folder.
     """
-    model, train = load_best(join(folder, "checkpoints", trial, CHECKPOINT))
-    data, parent = load_data(train.data), Parent(model, train, trial)
+    row = candidate.row
     with TemporaryDirectory() as scratch:
         here = Path(scratch)
-        if keep == DENSE:
-            made = export_dense(parent, data, here, int8=plan.int8)
+        if candidate.student:
+            load = partial(load_student, run=folder, name=row.student)
+            student = load(candidate.student)
+            control = load(candidate.control).model if candidate.control else None
+            data = load_data(student.parent.train.data)
+            made = export_student(student, data, here, control, int8=candidate.int8)
         else:
-            made = compress_one(parent, data, keep, plan, here)
-        upload_tree(here, join(folder, "models"))
-        return [{**asdict(row), "path": _inside(row.path, here)} for row in made]
+            model, train = load_best(join(folder, "checkpoints", row.parent, CHECKPOINT))
+            made = export_dense(Parent(model, train, row.parent), load_data(train.data), here, int8=candidate.int8)
+        upload_tree(here, join(folder, MODELS))
+        return [{**asdict(one), "path": _inside(one.path, here)} for one in made]
 
 
-def _inside(path: str | None, folder: Path) -> str | None:
-    return str(Path("models", Path(path).relative_to(folder))) if path else None
+def latencies(places: list[str], input_shape: tuple[int, ...]) -> list[Latency]:
+    """`measure_latency` for models anywhere; each row's `path` is its model's place."""
+    with ExitStack() as stack:
+        paths = {str(stack.enter_context(local_copy(place))): place for place in places}
+        rows = measure_latency([Path(path) for path in paths], input_shape)
+    return [replace(row, path=paths[row.path]) for row in rows]
 
 
-def _outcome(done: Any, trial: Trial, keep: float) -> list[dict[str, Any]]:
+def _check_parents(parents: list[str], folder: Place) -> None:
+    for number, trial in enumerate(parents):
+        if not exists(join(folder, "checkpoints", trial, CHECKPOINT)):
+            rule = f"may be up to {number}, since of trial {trial} there is no checkpoint in {folder}"
+            raise SweepError(f"compress.best: {rule}; keep_checkpoints keeps more, but got {len(parents)}")
+
+
+def _search_students(students: Sweep, stage: StageConfig, session: Session) -> Record:
+    """Trains the students that the stage asks for and their controls; what their run's record has then."""
+    folder = students.folder
+    write_sweep(students, folder)
+    journal = SessionJournal(join(folder, "journal"), session.holds_lock)
+    record = Record(students.metric, students.sign, journal)
+    try:
+        events = list(journal.read())
+        record.replay(events)
+        search(students, folder, record, events, session, student_searcher(students, stage, lambda: bool(record.limit)))
+        write_tables(record, folder)
+    finally:
+        journal.close()
+    return record
+
+
+def _check_same(students: Sweep) -> None:
+    """Students of one name are made alike, apart from what varies among them."""
+    before = load_run_sweep(students.folder)
+    for name in ("student", "against"):
+        if before and (old := before.train[name]) != (new := students.train[name]):
+            rule = f"must stay as it was for students of the name {students.name!r}; give others another compress.name"
+            raise SweepError(f"compress.{name}: {rule}, but {shorten(old)} became {shorten(new)}")
+
+
+def _candidates(parents: list[str], stage: StageConfig, students: Sweep, made: Record) -> Iterator[Candidate]:
+    for trial in parents:
+        row = CompressedModel(id=dense_id(trial), parent=trial, kind="dense", status="ok")
+        yield Candidate(row, stage.int8)
+    for student in chosen(made, stage):
+        control = control_of(made, student)
+        places = [str(absolute(join(students.folder, "checkpoints", one.id))) for one in (student, control) if one]
+        yield Candidate(_row(students, stage, student), stage.int8, *places)
+
+
+def _failures(students: Sweep, stage: StageConfig, made: Record) -> Iterator[CompressedModel]:
+    """The students that could not be made, with the reason."""
+    for trial in made.trials.values():
+        if trial.status == "failed" and not is_control(trial.config):
+            yield replace(_row(students, stage, trial), status="rejected", reason=trial.error)
+
+
+def _row(students: Sweep, stage: StageConfig, trial: Trial) -> CompressedModel:
+    task = StudentTask.of(students.train, trial.config)
+    return student_row(task.parent, f"{stage.name}-{trial.id}", task.student)
+
+
+def _make_models(sweep: Sweep, candidates: list[Candidate], record: Record, folder: Place, session: Session) -> None:
+    """Each candidate that the record has no model of is a task on the cluster."""
+    task = ray.remote(num_cpus=sweep.workers.cpus, num_gpus=sweep.workers.gpus, max_retries=1)(make_models)
+    missing = [candidate for candidate in candidates if candidate.row.id not in record.models]
+    running = {task.remote(candidate, str(absolute(folder))): candidate for candidate in missing}
+    while running:
+        session.request.check()
+        for done in ray.wait(list(running), num_returns=1, timeout=0.5)[0]:
+            # Last that by whose id one sees that the candidate is done.
+            for row in reversed(_rows(done, running.pop(done))):
+                record.add_model(row)
+
+
+def _rows(done: Any, candidate: Candidate) -> list[dict[str, Any]]:
     try:
         rows: list[dict[str, Any]] = _result(done)
     except ray.exceptions.RayError as error:
-        kind, name = "dense" if keep == DENSE else "pruned", model_id(trial.id, keep)
-        return [{"id": name, "parent": trial.id, "kind": kind, "status": "failed", "reason": describe(error)}]
+        kind = "rejected" if isinstance(cause(error), CheckpointError) else "failed"
+        return [{**asdict(candidate.row), "status": kind, "reason": describe(error)}]
     return rows
 
 
@@ -99,12 +210,16 @@ def _result(done: Any) -> Any:
         raise
 
 
-def latencies(places: list[str], input_shape: tuple[int, ...]) -> list[Latency]:
-    """`measure_latency` for models anywhere; each row's `path` is its model's place."""
-    with ExitStack() as stack:
-        paths = {str(stack.enter_context(local_copy(place))): place for place in places}
-        rows = measure_latency([Path(path) for path in paths], input_shape)
-    return [replace(row, path=paths[row.path]) for row in rows]
+def _inside(path: str | None, folder: Path) -> str | None:
+    return str(Path(MODELS, Path(path).relative_to(folder))) if path else None
+
+
+def _plot_front(record: Record, folder: Place) -> None:
+    from orchestrator.plots import plot_front, save_plot  # matplotlib takes a second to import
+
+    models = models_table(record)
+    if not front(models).empty:
+        save_plot(plot_front(models), join(folder, FRONT))
 
 
 def _time_models(sweep: Sweep, record: Record, folder: Place, input_shape: tuple[int, ...]) -> None:

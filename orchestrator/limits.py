@@ -7,6 +7,7 @@ from typing import Protocol
 
 from orchestrator.record import Record
 from orchestrator.sections import AshaConfig, FaultConfig, LimitConfig
+from search_spaces import Config
 
 
 class Rules(Protocol):
@@ -22,6 +23,9 @@ class Rules(Protocol):
     def limits(self) -> LimitConfig: ...
     @property
     def faults(self) -> FaultConfig: ...
+    @property
+    def trains_students(self) -> bool: ...
+    def compares(self, config: Config) -> bool: ...
 
 
 def reached(rules: Rules, record: Record) -> str:

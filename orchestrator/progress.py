@@ -51,11 +51,14 @@ class Progress:
         """What is worth knowing now, by name."""
         record, sweep = self._record, self._sweep
         trials = list(record.trials.values())
+        controls = [trial for trial in trials if not sweep.compares(trial.config)]
         counts = Counter(trial.status for trial in trials)
         best = next(iter(record.best()), None)
+        what = "students" if sweep.trains_students else "trials"
         known = {
             "limit": record.limit,
-            "trials": f"{len(trials)}/{sweep.most_trials or '?'}",
+            what: f"{len(trials) - len(controls)}/{sweep.most_trials or '?'}",
+            "controls": str(len(controls)),
             **{status: str(counts[status]) for status in ("running", "completed", "stopped", "failed")},
             "faults": str(sum(len(trial.faults) for trial in trials)),
             f"best {sweep.metric}": f"{record.sign * best.loss:.4f} (trial {best.id})" if best else "-",

@@ -13,7 +13,7 @@ from orchestrator.errors import unfinished
 from orchestrator.remote_errors import cause, describe
 from orchestrator.sweep import WorkerConfig
 from orchestrator.worker_group import WorkerGroup, make_group
-from trainables import DataError, Diverged, SettingError
+from trainables import DataError, Diverged, SettingError, StudentError
 from trainables.loop import LoopError
 
 REPORT_EVERY_S = 0.2
@@ -80,7 +80,7 @@ class TorchTrial(tune.Trainable):
         origin = cause(error)
         if reason := unfinished(origin):
             return {"unfinished": reason}
-        if not isinstance(origin, DataError | Diverged | SettingError | LoopError):
+        if not isinstance(origin, DataError | Diverged | SettingError | StudentError | LoopError):
             raise error
         self.cleanup()
         self._group = None

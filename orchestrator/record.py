@@ -200,6 +200,7 @@ class Record:
             cost=trial.seconds,
             curve=curve,
             complete=trial.status == "completed",
+            share=float(trial.epochs[-1].get("share", math.nan)) if trial.epochs else math.nan,
         )
 
     def _append(self, event: Event) -> None:

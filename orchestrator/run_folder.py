@@ -11,11 +11,14 @@ from orchestrator import analysis, tables
 from orchestrator.errors import SweepError
 from orchestrator.journal import Event, Journal
 from orchestrator.lock import LOCK, RunLock
+from orchestrator.picking import Pick, pick
 from orchestrator.record import Record
 from orchestrator.sweep import Sweep, dump_sweep, load_sweep
 from trainables.storage import Place, StoreError, children, delete_tree, exists, join, write_bytes
 
 _SWEEP = "sweep.yaml"
+STUDENTS = "students"
+"""In it is a run for each post-stage, by its name: the search for its students."""
 
 
 class Run:
@@ -46,6 +49,24 @@ class Run:
         """A row a model of the post-stage."""
         return tables.models_table(self.record())
 
+    def students(self, name: str = "student") -> pd.DataFrame:
+        """A row a student of the stage of that name, controls and those that ASHA stopped among them.
+
+        As `trials`, with `config.parent` and, of controls, `config.control`; the metrics have macs, parameters and
+        share, the fraction of the best parent's cost. None before the stage has begun.
+        """
+        folder = join(self.folder, STUDENTS, name)
+        sweep = load_run_sweep(folder)
+        return Run(folder, sweep).trials() if sweep else tables.trials_table(Record(self.sweep.metric, 1.0))
+
+    def front(self) -> pd.DataFrame:
+        """The models that no other beats in both accuracy and latency; see `orchestrator.analysis.front`."""
+        return analysis.front(self.models())
+
+    def pick(self) -> Pick | None:
+        """The model that the bounds of the sweep's post-stage pick; see `orchestrator.picking.pick`."""
+        return pick(self.models(), self.sweep.compress.bounds if self.sweep.compress else {})
+
     def efficiency(self) -> pd.Series:
         """Where the workers' time went; see `orchestrator.analysis.efficiency`."""
         return analysis.efficiency(self.record())
@@ -67,9 +88,15 @@ def open_run(path: Place) -> Run:
         StorageError, StoreError: there is no such store, or it does not answer.
     """
     folder = join(path)
-    if not exists(join(folder, _SWEEP)):
+    sweep = load_run_sweep(folder)
+    if sweep is None:
         raise SweepError(f"{folder}: must be the folder of a run, but it holds no sweep.yaml")
-    return Run(folder, load_sweep(join(folder, _SWEEP)))
+    return Run(folder, sweep)
+
+
+def load_run_sweep(folder: Place) -> Sweep | None:
+    """The sweep of the run in a folder; None if there is no run."""
+    return load_sweep(join(folder, _SWEEP)) if exists(join(folder, _SWEEP)) else None
 
 
 def check_new(sweep: Sweep, replace: bool) -> None:

@@ -2,34 +2,25 @@
 
 from __future__ import annotations
 
-import math
-import tempfile
 from collections.abc import Mapping
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
-from ray import tune
-
 from orchestrator.cluster import connected, slots
-from orchestrator.compression import compress_best
+from orchestrator.compression import check_stage, compress_best
 from orchestrator.data_fit import check_data
-from orchestrator.errors import LockLost, StoreFailed, unfinished
-from orchestrator.journal import Event, SessionJournal
+from orchestrator.errors import LockLost, StoreFailed, SweepError, unfinished
+from orchestrator.journal import SessionJournal
 from orchestrator.lock import RunLock
-from orchestrator.progress import Progress
-from orchestrator.ray_searcher import RaySearcher
-from orchestrator.ray_trial import TorchTrial
-from orchestrator.record import Record, Trial
-from orchestrator.retention import Retention
+from orchestrator.record import Record
 from orchestrator.run_folder import Run, check_new, make_folder, open_run, write_sweep
-from orchestrator.scheduling import Asha
-from orchestrator.searchers import Observation, make_searcher
+from orchestrator.search import Session, search
 from orchestrator.signals import Halt, StopRequest
-from orchestrator.sweep import Sweep, WorkerConfig, changed
+from orchestrator.stage import StageConfig
+from orchestrator.sweep import Sweep, changed
 from orchestrator.tables import write_tables
 from orchestrator.warm_start import earlier_observations
-from trainables.storage import Place, absolute, join
+from trainables.storage import Place, join
 
 
 def run(sweep: Sweep, *, replace: bool = False, quiet: bool = False) -> Run:
@@ -44,7 +35,7 @@ def run(sweep: Sweep, *, replace: bool = False, quiet: bool = False) -> Run:
         StorageError, StoreError: neither can its storage; nothing has been started.
         Interrupted, Unfinished: the run has ended before its end; `resume` goes on with it.
     """
-    _check(sweep)
+    _check(sweep, sweep.folder)
     earlier_observations(sweep.search.warm_start, sweep)
     check_new(sweep, replace)
     with connected():
@@ -70,19 +61,50 @@ def resume(path: Place, changes: Mapping[str, Any] | None = None, *, quiet: bool
     """
     before = open_run(path)
     sweep = changed(before.sweep, changes or {})
-    _check(sweep)
+    _check(sweep, before.folder)
     with RunLock(before.folder) as lock, connected():
         slots(sweep.workers)
         write_sweep(sweep, before.folder)
         return _work(sweep, before.folder, lock, quiet)
 
 
-def _work(sweep: Sweep, folder: Place, lock: RunLock, quiet: bool) -> Run:
+def compress_run(path: Place, stage: StageConfig | None = None, *, quiet: bool = False) -> Run:
+    """Goes through the post-stage of a run that has searched, or on with it where it was.
+
+    Args:
+        stage: another one than the sweep's own, under a name of its own; None is the sweep's, or the default.
+
+    Raises:
+        SweepError: the run has no trial to compress, or the stage asks for what cannot be.
+        StorageError, StoreError, Interrupted, Unfinished: as for `run`.
+    """
+    before = open_run(path)
+    stage = stage or before.sweep.compress or StageConfig()
+    sweep = changed(before.sweep, {"compress": stage.model_dump(mode="json")})
+    _check(sweep, before.folder)
+    if not before.record().best():
+        raise SweepError(f"{before.folder}: must have a trial with a result to compress, but it has none")
+    with RunLock(before.folder) as lock, connected():
+        slots(sweep.workers)
+        return _work(sweep, before.folder, lock, quiet, searches=False)
+
+
+def _work(sweep: Sweep, folder: Place, lock: RunLock, quiet: bool, *, searches: bool = True) -> Run:
     """A session on a run whose lock is held: from what its journal says to the end of the run."""
     journal = SessionJournal(join(folder, "journal"), lock.check)
     record = Record(sweep.metric, sweep.sign, journal)
     try:
-        _search_and_compress(sweep, record, list(journal.read()), folder, quiet)
+        events = list(journal.read())
+        record.replay(events)
+        with StopRequest() as request:
+            session = Session(request, lock.check, quiet)
+            if searches:
+                search(sweep, folder, record, events, session)
+            else:
+                record.begin_session(slots(sweep.workers))
+            events.clear()
+            if sweep.compress:
+                compress_best(sweep, sweep.compress, record, folder, session)
         lock.check()
         write_tables(record, folder)
     except Halt as halt:
@@ -97,100 +119,13 @@ def _work(sweep: Sweep, folder: Place, lock: RunLock, quiet: bool) -> Run:
     return open_run(folder)
 
 
-def _search_and_compress(sweep: Sweep, record: Record, events: list[Event], folder: Place, quiet: bool) -> None:
-    """Brings record, rungs and folder to where the events end, and goes on from there."""
-    record.replay(events)
-    earlier = _learned(sweep, record, quiet)
-    concurrent = int(min(slots(sweep.workers), sweep.concurrent or math.inf))
-    record.begin_session(concurrent)
-    for place, observations in earlier.items():
-        record.learn(place, observations)
-    asha, retention = Asha(sweep, record), Retention(record, folder, sweep.keep_checkpoints)
-    asha.replay(events)
-    events.clear()
-    retention.clear()
-    record.listen(retention)
-    with StopRequest() as request, Progress(sweep, record, quiet=quiet):
-        _search(sweep, record, folder, asha, request, concurrent)
-        if sweep.compress:
-            compress_best(sweep, record, folder, request)
-
-
-def _learned(sweep: Sweep, record: Record, quiet: bool) -> dict[str, list[Observation]]:
-    """What the earlier runs have shown that the record has not learned from yet, by their place."""
-    new = [place for place in sweep.search.warm_start if place not in record.prior]
-    tell = (lambda line: None) if quiet else print
-    return {place: earlier_observations([place], sweep, tell) for place in new}
-
-
-def _search(sweep: Sweep, record: Record, folder: Place, asha: Asha, request: StopRequest, concurrent: int) -> None:
-    """Runs trials until there are no more or the user asks to stop; all of it is in the record."""
-
-    def job(trial: Trial) -> dict[str, Any]:
-        start = {
-            "config": sweep.trial_config(trial.config, trial.repeat).model_dump(mode="json"),
-            "folder": str(absolute(join(folder, "checkpoints", trial.id))),
-            "known_epochs": len(trial.epochs),
-            "save_at": asha.rungs(),
-        }
-        if sweep.has_own_loop:
-            start |= {"trial": trial.id, "metric": sweep.metric}
-        return {
-            "trial": trial.id,
-            "start": start,
-            "workers": sweep.workers.model_dump(),
-            "hang_after": sweep.faults.hang_after,
-        }
-
-    searcher = make_searcher(
-        sweep.search.name,
-        sweep.space,
-        sweep.seed,
-        rungs=sorted({*asha.rungs(), sweep.epochs}),
-        per_second=sweep.search.per_second,
-        start=sweep.search.start,
-    )
-    ray_folder = Path(tempfile.gettempdir(), "ray")
-    ray_folder.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=ray_folder, prefix="halving-") as scratch:
-        # Not tune.Tuner: it pickles searcher and scheduler, which hold the journal.
-        tune.run(
-            TorchTrial,
-            name="tune",
-            search_alg=RaySearcher(searcher, record, sweep.search, job),
-            scheduler=asha,
-            num_samples=-1,
-            max_concurrent_trials=concurrent,
-            reuse_actors=True,
-            resources_per_trial=_bundles(sweep.workers),
-            callbacks=[_Steps(record, request)],
-            storage_path=scratch,
-            raise_on_failed_trial=False,
-            verbose=0,
-        )
-
-
-class _Steps(tune.Callback):
-    """Hears of Tune's steps: a trial has its process; a moment at which the run can stop."""
-
-    def __init__(self, record: Record, request: StopRequest) -> None:
-        self._record, self._request = record, request
-
-    def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        self._record.start(trial.config["trial"])
-
-    def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
-        self._request.check()
-
-
-def _bundles(workers: WorkerConfig) -> tune.PlacementGroupFactory:
-    """One worker is the trial's own process; more have a bundle each, the trial's process none."""
-    one = {"CPU": workers.cpus, "GPU": workers.gpus}
-    return tune.PlacementGroupFactory([one] if workers.count == 1 else [{}] + [one] * workers.count)
-
-
-def _check(sweep: Sweep) -> None:
-    """Raises SweepError or DataError before anything is started."""
+def _check(sweep: Sweep, folder: Place) -> None:
+    """Raises SweepError or DataError before anything is started in that folder."""
+    if sweep.trains_students:
+        raise SweepError(f"{sweep.name}: holds students of a run; go on with that run: halving compress RUN")
     sweep.check()
-    if not sweep.has_own_loop:
-        check_data(sweep)
+    if sweep.has_own_loop:
+        return
+    data = check_data(sweep)
+    if sweep.compress:
+        check_stage(sweep, sweep.compress, data, folder)

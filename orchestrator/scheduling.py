@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 import time
+from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple, cast
@@ -15,6 +16,7 @@ from ray.tune.schedulers import AsyncHyperBandScheduler, TrialScheduler
 
 from orchestrator.journal import Event
 from orchestrator.limits import Rules, reached
+from orchestrator.pareto import Point, share_that_beats
 from orchestrator.record import Record
 from orchestrator.sections import AshaConfig
 from orchestrator.signals import Halt
@@ -53,6 +55,7 @@ class Asha(AsyncHyperBandScheduler):
             brackets=settings.brackets,
         )
         self._rules, self._record = rules, record
+        self._met: defaultdict[int, list[Point]] = defaultdict(list)
         self.below: set[str] = set()
 
     def replay(self, events: Iterable[Event]) -> None:
@@ -127,24 +130,46 @@ class Asha(AsyncHyperBandScheduler):
 
         Reaching a rung, a trial stops if it is below the best 1/reduction_factor of those that reached it.
         """
+        if not self._rules.compares(self._record.trials[name].config):
+            return
         sizes = np.array([len(bracket._rungs) for bracket in self._brackets])
         odds = np.exp(sizes - sizes.max())
         drawn = np.random.default_rng([self._rules.seed, int(name)]).choice(len(sizes), p=odds / odds.sum())
-        value = -self._record.sign * metrics[self._record.metric]
+        value = self._value(metrics)
         action = self._brackets[drawn].on_result(cast("RayTrial", _Name(name)), metrics["epoch"], value)
         if action == TrialScheduler.STOP:
             self.below.add(name)
+
+    def _value(self, metrics: dict[str, Any]) -> float:
+        """By what trials are compared, the higher the better: their metric.
+
+        Students have two, loss and share of the cost; theirs is minus the fraction of those that reached the epoch
+        before and beat them in both, so that whoever is ahead in either goes on (after Schmucker et al. 2021).
+        """
+        loss = self._record.sign * metrics[self._record.metric]
+        if not self._rules.trains_students:
+            return float(-loss)
+        met, point = self._met[metrics["epoch"]], (float(loss), float(metrics["share"]))
+        value = -share_that_beats(met, point)
+        met.append(point)
+        return value
 
     def _end_if_due(self, name: str) -> None:
         self._look_at_limits()
         if self._record.trials[name].finished:
             self._record.end(name, "completed")
-        elif name in self.below or self._record.limit:
+        elif name in self.below or (self._record.limit and self._rules.compares(self._record.trials[name].config)):
             self._record.end(name, "stopped")
 
     def _look_at_limits(self) -> None:
         if not self._record.limit and (reason := reached(self._rules, self._record)):
             self._record.reach_limit(reason)
+
+
+def budgets(rules: Rules) -> tuple[int, ...]:
+    """The epochs after which ASHA compares trials, and the last one."""
+    compared = Asha(rules, Record("", 1.0)).rungs() if rules.asha else []
+    return tuple(sorted({*compared, rules.epochs}))
 
 
 def _last_words(trial: RayTrial) -> str:

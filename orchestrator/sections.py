@@ -3,12 +3,30 @@
 from __future__ import annotations
 
 import math
+import re
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, field_validator
 
+from search_spaces import Space, load_space, shorten
 from trainables.config import Count, expand_home
+
+
+def folder_name(name: str) -> str:
+    """The name, if a folder can have it everywhere. Raises ValueError."""
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}", name):
+        rule = "must be up to 200 letters, digits, '.', '_' and '-', a letter or digit first"
+        raise ValueError(f"{rule}, but got {shorten(name)}")
+    return name
+
+
+def _to_space(value: Any) -> Space:
+    return value if isinstance(value, Space) else load_space(value)
+
+
+SpaceField = Annotated[Space, BeforeValidator(_to_space), PlainSerializer(Space.to_dict)]
+"""A `Space`, a mapping, a shipped space's name or a YAML file."""
 
 
 class Section(BaseModel):

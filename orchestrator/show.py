@@ -9,14 +9,16 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from orchestrator.analysis import beside_parents, configurations, efficiency, savings
+from orchestrator.analysis import beside_controls, beside_parents, configurations, efficiency, front, savings
 from orchestrator.analysis import best as best_trials
+from orchestrator.picking import pick
 from orchestrator.record import Record
 from orchestrator.run_folder import Run
 from orchestrator.searchers.base import key
 from orchestrator.simulation import regret
 from orchestrator.simulation.curves import Curves
 from orchestrator.simulation.regret import Outcomes
+from orchestrator.stage import StageConfig
 from orchestrator.sweep import Sweep
 from orchestrator.tables import models_table, trials_table
 
@@ -24,14 +26,17 @@ _WIDTH = 120
 """Columns where there is no terminal to ask, such as a file."""
 
 
-def show(run: Run, *, count: int = 10) -> None:
-    """Prints the best trials, what ASHA saved, the models beside their parents, and where the files are."""
+def show(run: Run, *, count: int = 10, stage: StageConfig | None = None) -> None:
+    """Prints the best trials, what ASHA saved, the models beside their parents, and where the files are.
+
+    stage: the post-stage whose bounds pick a model; None is the sweep's own.
+    """
     console, sweep = _console(), run.sweep
     record = run.record()
     trials, models = trials_table(record), models_table(record)
     best = best_trials(trials, sweep.metric, sweep.mode, count)
     if not best.empty:
-        columns = ["trial", "status", sweep.metric, "val_accuracy", "best_epoch", "epochs", "seconds"]
+        columns = ["trial", "status", sweep.metric, "val_accuracy", "share", "best_epoch", "epochs", "seconds"]
         shown = [name for name in dict.fromkeys(columns) if name in best and best[name].notna().any()]
         console.print(_table(f"best of {len(trials)} trials by {sweep.metric}", best[shown]))
         if sweep.search.repeats > 1:
@@ -42,9 +47,7 @@ def show(run: Run, *, count: int = 10) -> None:
         _print_search(console, sweep, record, trials)
         _print_failures(console, trials)
     if not models.empty:
-        console.print(_table("models", _model_columns(beside_parents(models))))
-        for row in models[models["status"] != "ok"].itertuples():
-            console.print(f"{row.id} is {row.status}: {row.reason}", markup=False)
+        _print_models(console, models, stage or sweep.compress)
     console.print(f"{len(trials)} trials, {len(models)} models in {run.folder}", soft_wrap=True, highlight=False)
 
 
@@ -84,6 +87,25 @@ def _print_search(console: Console, sweep: Sweep, record: Record, trials: pd.Dat
         console.print(f"the space is exhausted: all of its {sweep.space.size} configurations were tried")
 
 
+def _print_models(console: Console, models: pd.DataFrame, stage: StageConfig | None) -> None:
+    """The models, the front among them, what teachers were worth, and the one that meets the bounds."""
+    console.print(_table("models", _model_columns(beside_parents(models))))
+    for row in models[models["status"] != "ok"].itertuples():
+        console.print(f"{row.id} is {row.status}: {row.reason}", markup=False)
+    best, controlled = front(models), beside_controls(models)
+    if not best.empty:
+        title = "front: the models that no other beats in both validation score and latency at batch 1"
+        console.print(_table(title, _model_columns(best)))
+    if not controlled.empty:
+        gains = controlled["gain"]
+        console.print(
+            f"with a teacher beside without, trained alike: {gains.mean():+.2f} points on test in the mean over"
+            f" {len(gains)} students, from {gains.min():+.2f} to {gains.max():+.2f}"
+        )
+    if stage and (picked := pick(models, stage.bounds)):
+        console.print(picked.told(stage.bounds), markup=False, soft_wrap=True)
+
+
 def _print_failures(console: Console, trials: pd.DataFrame) -> None:
     failed = trials[trials["status"] == "failed"]
     for error, group in failed.groupby("error", sort=False):
@@ -102,15 +124,16 @@ def _model_columns(models: pd.DataFrame) -> pd.DataFrame:
         "val": ("val_accuracy", "{:.2%}".format),
         "test R²": ("test_r2", "{:.4f}".format),
         "val R²": ("val_r2", "{:.4f}".format),
+        "control": ("control_test", "{:.4f}".format if models["test_accuracy"].isna().all() else "{:.2%}".format),
         "MACs": ("macs", _short),
-        "params": ("parameters", _short),
         "bytes": ("bytes", _short),
         "ms, 1": ("latency_1_median_ms", "{:.3f}".format),
         "ms, 32": ("latency_32_median_ms", "{:.3f}".format),
         "faster, 1": ("faster_1", "{:.2f}x".format),
         "faster, 32": ("faster_32", "{:.2f}x".format),
     }
-    frame = models[["id"]].rename(columns={"id": "model"})
+    students = models["kind"].where(models["loss"] == "", models["kind"] + " " + models["loss"])
+    frame = pd.DataFrame({"model": models["id"], "how": students.where(models["kind"] != "int8", "int8")})
     for title, (name, form) in shown.items():
         if name in models and models[name].notna().any():
             frame[title] = models[name].map(form, na_action="ignore")

@@ -10,24 +10,28 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import (
-    AfterValidator,
-    BeforeValidator,
-    Field,
-    PlainSerializer,
-    ValidationError,
-    model_validator,
-)
+from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from orchestrator.errors import SweepError
 from orchestrator.explain import explain
-from orchestrator.sections import AshaConfig, FaultConfig, LimitConfig, SearchConfig, Section, WorkerConfig
-from search_spaces import Config, Space, SpaceError, load_space, nearest, read_yaml, shorten, to_yaml
+from orchestrator.sections import (
+    AshaConfig,
+    FaultConfig,
+    LimitConfig,
+    SearchConfig,
+    Section,
+    SpaceField,
+    WorkerConfig,
+    folder_name,
+)
+from orchestrator.settings_file import load_mapping
+from orchestrator.stage import StageConfig
+from search_spaces import Config, SpaceError, nearest, shorten, to_yaml
 from trainables import ModelError, TrainConfig, check_model, metric_names
-from trainables.compress import CompressPlan
+from trainables.compress import StudentConfig, StudentTask
 from trainables.config import Count, Seed, expand_home
 from trainables.loop import RESERVED, LoopConfig, LoopError, find_loop
-from trainables.storage import Place, check_uri, join, local_copy, local_path
+from trainables.storage import Place, check_uri, join, local_path
 
 __all__ = [
     "AshaConfig",
@@ -38,18 +42,10 @@ __all__ = [
     "WorkerConfig",
     "changed",
     "dump_sweep",
-    "load_changes",
     "load_sweep",
     "make_sweep",
     "place_of",
 ]
-
-
-def _folder_name(name: str) -> str:
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}", name):
-        rule = "must be up to 200 letters, digits, '.', '_' and '-', a letter or digit first"
-        raise ValueError(f"{rule}, but got {shorten(name)}")
-    return name
 
 
 def _storage(place: str) -> str:
@@ -66,13 +62,6 @@ def _storage(place: str) -> str:
     return folder
 
 
-def _to_space(value: Any) -> Space:
-    return value if isinstance(value, Space) else load_space(value)
-
-
-SpaceField = Annotated[Space, BeforeValidator(_to_space), PlainSerializer(Space.to_dict)]
-
-
 class Sweep(Section):
     """One search with everything that it needs; `Sweep(...)` in Python and `load_sweep(path)` from YAML are the same.
 
@@ -86,12 +75,12 @@ class Sweep(Section):
             or `min` is better.
         concurrent: trials at a time; None fills the cluster.
         keep_checkpoints: of so many of the best trials that are over; the rest is removed.
-        train: what all trials share, in the shape of `TrainConfig`, or, with the key `loop`, of `LoopConfig`; a trial's
-            configuration is laid over it.
+        train: what all trials share, in the shape of `TrainConfig`, or, with the key `loop`, of `LoopConfig`, or, with
+            the key `student`, of `StudentTask`; a trial's configuration is laid over it.
         compress: the post-stage for the best trials; None leaves it out.
     """
 
-    name: Annotated[str, AfterValidator(_folder_name)]
+    name: Annotated[str, AfterValidator(folder_name)]
     seed: Seed = 0
     storage: Annotated[str, AfterValidator(_storage)] = "runs"
     space: SpaceField
@@ -105,7 +94,7 @@ class Sweep(Section):
     faults: FaultConfig = FaultConfig()
     keep_checkpoints: Count = 5
     train: dict[str, Any] = Field(default_factory=dict)
-    compress: CompressPlan | None = None
+    compress: StageConfig | None = None
 
     @property
     def folder(self) -> Place:
@@ -127,6 +116,15 @@ class Sweep(Section):
     def has_own_loop(self) -> bool:
         """Whether a function of the user's own trains."""
         return "loop" in self.train
+
+    @property
+    def trains_students(self) -> bool:
+        """Whether the trials are students of another run's."""
+        return "student" in self.train
+
+    def compares(self, config: Config) -> bool:
+        """Whether ASHA may stop a trial of that configuration: not a control, whose student was not stopped either."""
+        return not (self.trains_students and config.get("control"))
 
     @property
     def most_trials(self) -> int | None:
@@ -152,7 +150,7 @@ class Sweep(Section):
             raise SweepError(f"space.{error}" if isinstance(error, SpaceError) else str(error)) from None
         if self.has_own_loop:
             self._check_loop()
-        else:
+        elif not self.trains_students:
             self._check_models()
 
     def _check_loop(self) -> None:
@@ -185,8 +183,10 @@ class Sweep(Section):
         """What a trial gives to the user's own loop; a seed that its author leaves open follows from the sweep."""
         return LoopConfig.of({"seed": self.seed + repeat, **self.train}, config)
 
-    def trial_config(self, config: Config, repeat: int = 0) -> TrainConfig | LoopConfig:
+    def trial_config(self, config: Config, repeat: int = 0) -> TrainConfig | LoopConfig | StudentTask:
         """The complete configuration of a trial, whoever trains it."""
+        if self.trains_students:
+            return StudentTask.of(self.train, config)
         return self.loop_config(config, repeat) if self.has_own_loop else self.train_config(config, repeat)
 
     def _sets(self, key: str) -> bool:
@@ -263,7 +263,7 @@ class Sweep(Section):
                 raise ValueError(str(error.within(f"search.start.{number}"))) from None
 
     def _check_training(self) -> None:
-        shape = LoopConfig if self.has_own_loop else TrainConfig
+        shape = LoopConfig if self.has_own_loop else StudentConfig if self.trains_students else TrainConfig
         for config in ({}, *self.space.corners()):
             try:
                 train = self.trial_config(config)
@@ -312,7 +312,7 @@ def make_sweep(values: Mapping[str, Any], where: str = "sweep") -> Sweep:
 
 def load_sweep(path: Place) -> Sweep:
     """Reads a sweep from YAML. Relative paths in `space` and `search.warm_start` are looked up beside it first."""
-    values, local = load_changes(path), local_path(path)
+    values, local = load_mapping(path), local_path(path)
     if local is not None:
         values |= _beside(local.parent, values)
     return make_sweep(values, str(path))
@@ -333,20 +333,6 @@ def _beside(folder: Path, values: Mapping[str, Any]) -> dict[str, Any]:
     if isinstance(search, Mapping) and isinstance(places := search.get("warm_start"), list):
         changed["search"] = {**search, "warm_start": [found(place) for place in places]}
     return changed
-
-
-def load_changes(path: Place) -> dict[str, Any]:
-    """The mapping in a YAML file, such as settings to change when a run is resumed."""
-    try:
-        with local_copy(path) as local:
-            values = read_yaml(local)
-    except FileNotFoundError:
-        raise SweepError(f"{path}: cannot be read: no such file") from None
-    except SpaceError as error:
-        raise SweepError(f"{path}: {error}") from None
-    if not isinstance(values, Mapping):
-        raise SweepError(f"{path}: must hold a mapping, but got {shorten(values)}")
-    return dict(values)
 
 
 _FIXED = ("name", "storage", "seed", "metric", "mode", "train")

@@ -15,7 +15,7 @@ from trainables.parallel import free_address, join_group
 from trainables.worker import Worker
 
 Start = dict[str, Any]
-"""The arguments of `begin` of a Worker, or of a LoopWorker; the config of the latter names the loop."""
+"""The arguments of `begin` of a Worker, which may be a StudentWorker, or of a LoopWorker; the config tells which."""
 
 
 class WorkerGroup(Protocol):
@@ -31,8 +31,8 @@ class WorkerGroup(Protocol):
 class InlineGroup:
     """One worker, in this process."""
 
-    def __init__(self) -> None:
-        self._worker = Worker()
+    def __init__(self, start: Start) -> None:
+        self._worker = _worker_class(start)()
 
     def begin(self, start: Start) -> None:
         self._worker.begin(**start)
@@ -68,10 +68,10 @@ class Rank:
         host: str = ray.util.get_node_ip_address()
         return free_address(host)
 
-    def join(self, rank: int, size: int, address: str) -> None:
+    def join(self, rank: int, size: int, address: str, start: Start) -> None:
         if address.startswith("127."):
             os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
-        self._worker = Worker(join_group(rank, size, address))
+        self._worker = _worker_class(start)(join_group(rank, size, address))
 
     def begin(self, start: Start) -> None:
         self._worker.begin(**start)
@@ -83,7 +83,7 @@ class Rank:
 class ActorGroup:
     """Ranks 0 to n-1 as actors, each in a bundle of the trial's placement group, joined by torch's process group."""
 
-    def __init__(self, config: WorkerConfig) -> None:
+    def __init__(self, config: WorkerConfig, start: Start) -> None:
         group = get_current_placement_group()
         if group is None:
             raise RuntimeError("a group of workers needs the placement group of its trial")
@@ -93,7 +93,7 @@ class ActorGroup:
             for rank in range(config.count)
         ]
         address = ray.get(self._actors[0].address.remote())
-        self._call("join", [(rank, config.count, address) for rank in range(config.count)])
+        self._call("join", [(rank, config.count, address, start) for rank in range(config.count)])
 
     def begin(self, start: Start) -> None:
         self._call("begin", [(start,)] * len(self._actors))
@@ -121,4 +121,12 @@ def make_group(config: WorkerConfig, start: Start) -> WorkerGroup:
     """The workers of a trial that is to begin with `start`."""
     if "loop" in start["config"]:
         return LoopGroup()
-    return InlineGroup() if config.count == 1 else ActorGroup(config)
+    return InlineGroup(start) if config.count == 1 else ActorGroup(config, start)
+
+
+def _worker_class(start: Start) -> type[Worker]:
+    if "student" not in start["config"]:
+        return Worker
+    from trainables.compress import StudentWorker  # imports what prunes and exports, which other trials have no use for
+
+    return StudentWorker

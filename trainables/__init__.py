@@ -12,7 +12,7 @@ from trainables.config import (
     TrainConfig,
 )
 from trainables.data import Column, DataError, Dataset, DataWarning, Split, as_floats, load_data
-from trainables.errors import SettingError
+from trainables.errors import SettingError, StudentError
 from trainables.evaluation import Evaluation, evaluate
 from trainables.fitting import check_fit
 from trainables.models import ModelError, build_model, check_model, cnn, mlp, mobile, resnet
@@ -50,6 +50,7 @@ __all__ = [
     "SettingError",
     "Split",
     "StoppingConfig",
+    "StudentError",
     "TrainConfig",
     "Trainer",
     "Worker",

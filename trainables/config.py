@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from math import sqrt
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 from pydantic_core import InitErrorDetails
@@ -17,6 +17,9 @@ Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Probability = Annotated[float, Field(ge=0, le=1)]
 Names = Annotated[tuple[str, ...], Field(strict=False)]
 """A list in YAML; a tuple here, so that a config can be a key."""
+
+
+Settings = TypeVar("Settings", bound=BaseModel)
 
 
 class _Part(BaseModel):
@@ -247,10 +250,18 @@ class TrainConfig(_Part):
 
         Raises pydantic's ValidationError, in which each error's `loc` is the key's path.
         """
-        merged = _mutable(base)
-        for key, value in (overrides or {}).items():
-            _lay_over(merged, key, value)
-        return cls.model_validate(merged)
+        return laid_over(cls, base, overrides or {})
+
+
+def laid_over(model: type[Settings], base: Mapping[str, Any], overrides: Mapping[str, Any]) -> Settings:
+    """Settings of `model` from the nested `base` with flat dotted `overrides` laid over it.
+
+    Raises pydantic's ValidationError, in which each error's `loc` is the key's path.
+    """
+    merged = _mutable(base)
+    for key, value in overrides.items():
+        _lay_over(model, merged, key, value)
+    return model.model_validate(merged)
 
 
 def expand_home(path: str) -> str:
@@ -267,23 +278,23 @@ def _mutable(tree: Mapping[str, Any]) -> dict[str, Any]:
     return {key: _mutable(value) if isinstance(value, Mapping) else value for key, value in tree.items()}
 
 
-def _lay_over(tree: dict[str, Any], key: str, value: Any) -> None:
+def _lay_over(model: type[BaseModel], tree: dict[str, Any], key: str, value: Any) -> None:
     *sections, last = path = key.split(".")
     for depth, section in enumerate(sections, 1):
         found = tree.setdefault(section, {})
         if not isinstance(found, dict):
-            raise _no_section(path, depth, found, value)
+            raise _no_section(model, path, depth, found, value)
         tree = found
     tree[last] = value
 
 
-def _no_section(path: list[str], depth: int, found: Any, value: Any) -> ValidationError:
+def _no_section(model: type[BaseModel], path: list[str], depth: int, found: Any, value: Any) -> ValidationError:
     """The first `depth` parts of `path` lead to a value: where a section belongs that is wrong, else the path is."""
-    field = TrainConfig.model_fields.get(path[0])
+    field = model.model_fields.get(path[0])
     section = field.annotation if field and depth == 1 else None
     if isinstance(section, type) and issubclass(section, BaseModel):
         context = {"class_name": section.__name__}
         error = InitErrorDetails(type="model_type", loc=(path[0],), input=found, ctx=context)
     else:
         error = InitErrorDetails(type="extra_forbidden", loc=tuple(path), input=value)
-    return ValidationError.from_exception_data("TrainConfig", [error])
+    return ValidationError.from_exception_data(model.__name__, [error])

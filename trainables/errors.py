@@ -1,4 +1,4 @@
-"""Settings that are each right, but not for this data or these workers."""
+"""What is wrong with one trial alone: settings that are each right but do not fit, a student that cannot be made."""
 
 from __future__ import annotations
 
@@ -16,3 +16,7 @@ class SettingError(ValueError):
         error = cls(f"{key}: {rule}")
         error.key = key
         return error
+
+
+class StudentError(ValueError):
+    """A student that cannot be made as asked of it."""

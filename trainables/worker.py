@@ -7,11 +7,12 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from functools import lru_cache
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import nn
 
+from trainables.batches import Batches
 from trainables.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
 from trainables.config import TrainConfig
 from trainables.data import load_data
@@ -22,11 +23,27 @@ from trainables.trainer import EpochMetrics, Trainer
 
 CHECKPOINT = "last.pt"
 TIMED = ("data", "build", "train", "evaluate", "checkpoint")
-_VERSION = 3
+VERSION = 3
+"""Of the checkpoints, which hold {"version", "config", "history", "trainer"}."""
+_MAY_DIFFER = ("epochs", "parallel", "run")
 # A checkpoint is due after so many times the seconds that writing the last one took: saving costs 5% at the most.
 _TRAINING_PER_SAVING = 20
 
 _load_data = lru_cache(maxsize=2)(load_data)
+
+
+class Trainee(Protocol):
+    """What a worker trains, epoch by epoch: a Trainer, or what has its methods."""
+
+    @property
+    def model(self) -> nn.Module: ...
+    @property
+    def finished(self) -> bool: ...
+    @property
+    def batches(self) -> Batches: ...
+    def epochs(self) -> Iterator[EpochMetrics]: ...
+    def state_dict(self) -> dict[str, Any]: ...
+    def load_state_dict(self, state: dict[str, Any]) -> None: ...
 
 
 class Worker:
@@ -39,7 +56,8 @@ class Worker:
 
     def __init__(self, group: Group = SOLO) -> None:
         self.group = group
-        self._trainer: Trainer | None = None
+        self._trainer: Trainee | None = None
+        self._config: dict[str, Any] = {}
         self._epochs: Iterator[EpochMetrics] = iter(())
         self._history: list[dict[str, Any]] = []
         self._known = 0
@@ -59,20 +77,28 @@ class Worker:
         """
         self._trainer = None
         self._save_at = frozenset(save_at)
-        checked = TrainConfig.model_validate(config)
         self._path = join(folder, CHECKPOINT) if folder is not None else None
         self._unsaved_s = 0.0
-        with self._timed("data"):
-            data = _load_data(checked.data)
-        with self._timed("build"):
-            trainer = Trainer(checked, data, group=self.group)
+        self._config, trainer = self._made(config)
         with self._timed("checkpoint"):
             self._history = self._restore(trainer)
         self._known = known_epochs
         self._trainer, self._epochs = trainer, trainer.epochs()
 
+    def _made(self, config: dict[str, Any]) -> tuple[dict[str, Any], Trainee]:
+        """The complete config, as a checkpoint holds it, and what trains it, before its first epoch."""
+        checked = TrainConfig.model_validate(config)
+        with self._timed("data"):
+            data = _load_data(checked.data)
+        with self._timed("build"):
+            return checked.model_dump(mode="json"), Trainer(checked, data, group=self.group)
+
+    def _told(self, metrics: EpochMetrics) -> dict[str, Any]:
+        """What is reported of an epoch that has just been trained."""
+        return asdict(metrics)
+
     @property
-    def trainer(self) -> Trainer:
+    def trainer(self) -> Trainee:
         if self._trainer is None:
             raise RuntimeError("call begin() before anything else")
         return self._trainer
@@ -98,10 +124,9 @@ class Worker:
         """Writes the checkpoint if the one on the disk is older. Every rank calls it; rank 0 writes."""
         if self._trainer is None or not self._unsaved_s or self._path is None:
             return
-        config = self._trainer.config.model_dump(mode="json")
         before = self._timing["checkpoint"]
         with self._timed("checkpoint"):
-            state = {"version": _VERSION, "config": config, "history": self._history}
+            state = {"version": VERSION, "config": self._config, "history": self._history}
             state["trainer"] = self._trainer.state_dict()
             if self.group.rank == 0:
                 save_checkpoint(self._path, state)
@@ -114,7 +139,7 @@ class Worker:
         except BaseException:
             self._trainer = None  # torn in the middle of an epoch: nothing of it may be saved
             raise
-        self._history.append(asdict(metrics))
+        self._history.append(self._told(metrics))
         training = self.trainer.batches.rows / metrics.images_per_second
         self._timing["train"] += training
         self._timing["evaluate"] += metrics.seconds - training
@@ -128,9 +153,9 @@ class Worker:
         says = float(yes and self.group.rank == 0)
         return bool(all_sum(torch.tensor(says, device=self.group.device), self.group).item())
 
-    def _restore(self, trainer: Trainer) -> list[dict[str, Any]]:
+    def _restore(self, trainer: Trainee) -> list[dict[str, Any]]:
         """Brings the trainer to where the folder's checkpoint is, in every rank; the metrics of its epochs."""
-        saved = broadcast(self._saved(trainer.config) if self.group.rank == 0 else None, self.group)
+        saved = broadcast(self._saved() if self.group.rank == 0 else None, self.group)
         if saved is None:
             return []
         if isinstance(saved, CheckpointError | StoreError):
@@ -139,12 +164,12 @@ class Worker:
         history: list[dict[str, Any]] = saved["history"]
         return history
 
-    def _saved(self, config: TrainConfig) -> dict[str, Any] | CheckpointError | StoreError | None:
+    def _saved(self) -> dict[str, Any] | CheckpointError | StoreError | None:
         """The folder's checkpoint. An error is returned, for all ranks to raise it: else they would wait."""
         if self._path is None:
             return None
         try:
-            return _checked(load_checkpoint(self._path), config, self._path) if exists(self._path) else None
+            return _checked(read_checkpoint(self._path), self._config, self._path) if exists(self._path) else None
         except (CheckpointError, StoreError) as error:
             return error
 
@@ -157,16 +182,23 @@ class Worker:
             self._timing[part] += time.perf_counter() - started
 
 
-def _checked(saved: dict[str, Any], config: TrainConfig, path: Place) -> dict[str, Any]:
+def _checked(saved: dict[str, Any], config: dict[str, Any], path: Place) -> dict[str, Any]:
     """What was saved, if it is of this config. A trial may be prolonged, and shared among workers in another way."""
-    if saved.get("version") != _VERSION:
-        raise CheckpointError(f"{path} has version {saved.get('version')}, but this program reads {_VERSION}")
-    ours, theirs = config.model_dump(mode="json"), dict(saved["config"])
+    ours, theirs = dict(config), dict(saved["config"])
     for one in (ours, theirs):
-        one["data"] = {**one["data"], "path": None}  # data may be elsewhere by now, or on another machine
-    different = [key for key in ours if key not in ("epochs", "parallel") and ours[key] != theirs.get(key)]
+        if "data" in one:
+            one["data"] = {**one["data"], "path": None}  # data may be elsewhere by now, or on another machine
+    different = [key for key in ours if key not in _MAY_DIFFER and ours[key] != theirs.get(key)]
     if different:
         raise CheckpointError(f"{path} was made with another {', '.join(different)}")
+    return saved
+
+
+def read_checkpoint(path: Place) -> dict[str, Any]:
+    """What a worker has saved of a trial. Raises CheckpointError, FileNotFoundError or StoreError."""
+    saved = load_checkpoint(path)
+    if saved.get("version") != VERSION:
+        raise CheckpointError(f"{path} has version {saved.get('version')}, but this program reads {VERSION}")
     return saved
 
 
@@ -175,7 +207,7 @@ def load_best(path: Place) -> tuple[nn.Module, TrainConfig]:
 
     Raises CheckpointError, FileNotFoundError or StoreError.
     """
-    saved = load_checkpoint(path)
+    saved = read_checkpoint(path)
     config = TrainConfig.model_validate(saved["config"])
     model = build_model(config.model, _load_data(config.data))
     model.load_state_dict(saved["trainer"]["best"])

@@ -27,6 +27,7 @@ class Observation:
         variance: of that mean, estimated from the repeats; NaN where there is one alone.
         prior: comes from an earlier run: it informs, but its configuration may be proposed again.
         complete: the trial trained for as long as it was to, perhaps less than others by its own early stopping.
+        share: what its model costs to use, as a fraction of another's, where the trial tells; NaN elsewhere.
     """
 
     config: Config
@@ -38,6 +39,7 @@ class Observation:
     variance: float = math.nan
     prior: bool = False
     complete: bool = False
+    share: float = math.nan
 
     @property
     def failed(self) -> bool:

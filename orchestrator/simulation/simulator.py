@@ -18,12 +18,12 @@ from orchestrator.errors import SweepError
 from orchestrator.explain import explain
 from orchestrator.ray_searcher import RaySearcher
 from orchestrator.record import Record, Trial
-from orchestrator.scheduling import Asha
+from orchestrator.scheduling import Asha, budgets
 from orchestrator.searchers import SEARCHERS, Searcher, make_searcher
 from orchestrator.sections import AshaConfig, FaultConfig, LimitConfig, SearchConfig, Section
 from orchestrator.simulation.curves import Curve, Curves
 from orchestrator.simulation.outcome import Outcome
-from search_spaces import nearest
+from search_spaces import Config, nearest
 from trainables.config import Count, Seed
 
 
@@ -49,6 +49,15 @@ class Simulation(Section):
     faults: FaultConfig = FaultConfig(retries=0)
     epoch_seconds: float | None = Field(default=None, gt=0)
     counts_proposals: bool = False
+
+    @property
+    def trains_students(self) -> bool:
+        """Curves are of trials, not of students."""
+        return False
+
+    def compares(self, config: Config) -> bool:
+        """All are compared."""
+        return True
 
     @model_validator(mode="after")
     def _check(self) -> Simulation:
@@ -76,7 +85,7 @@ def compare(
     Raises:
         SweepError, SpaceError: a method is no searcher's name, or does not suit the space.
     """
-    known = rungs(simulation)
+    known = budgets(simulation)
     makers = {name: partial(make_searcher, name, curves.space, rungs=known) for name in methods}
     for name, make in makers.items():
         if name not in SEARCHERS:
@@ -98,12 +107,6 @@ def simulate(simulation: Simulation, curves: Curves, searcher: Searcher) -> Outc
     follows from the arguments.
     """
     return _Run(simulation, curves, searcher).to_the_end()
-
-
-def rungs(simulation: Simulation) -> tuple[int, ...]:
-    """The epochs after which ASHA compares trials, and the last one."""
-    compared = Asha(simulation, Record("", 1.0)).rungs() if simulation.asha else []
-    return tuple(sorted({*compared, simulation.epochs}))
 
 
 class _Run:

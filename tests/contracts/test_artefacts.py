@@ -81,7 +81,7 @@ class Delivered:
     def __init__(self, kind: str, folder: Path) -> None:
         self.model, self.data = build(kind)
         self.folder = folder
-        row = CompressedModel(id="one", parent="t1", kind="dense", keep_macs=1.0, status="ok")
+        row = CompressedModel(id="one", parent="t1", kind="dense", status="ok")
         self.rows: list[Any] = deliver(row, self.model, self.data, folder, Origin({"lineage": {}}), int8=True)
 
 

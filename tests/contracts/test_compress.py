@@ -19,10 +19,13 @@ from trainables.compress import (
     Parent,
     artefact_score,
     compress,
-    compress_one,
     cost,
     export_dense,
+    load_weights,
+    make_student,
     open_artefact,
+    score,
+    torch_outputs,
 )
 
 DATA = load_data(DataConfig())
@@ -64,7 +67,7 @@ def models(parent: Parent, folder: Path) -> list[Any]:
     return compress(parent.model, DATA, PLAN, folder, parent.train, parent.trial)
 
 
-@pytest.fixture(params=["t1-dense", "t1-dense-int8", "t1-pruned-0.5", "t1-pruned-0.5-int8"])
+@pytest.fixture(params=["t1-dense", "t1-dense-int8", "t1-student-0001", "t1-student-0001-int8"])
 def model(request: pytest.FixtureRequest, models: list[Any]) -> Any:
     return next(model for model in models if model.id == request.param)
 
@@ -76,7 +79,12 @@ def test_it_is_accepted_and_names_its_parent(model: Any) -> None:
 def test_it_is_one_row_of_a_table(model: Any) -> None:
     row = asdict(model)
     assert json.loads(json.dumps(row, allow_nan=False)) == row
-    assert {name for name, value in row.items() if value is None} == {"val_r2", "test_r2"}
+    unknown = {"val_r2", "test_r2"}
+    if model.id != "t1-student-0001":
+        unknown |= {"control_val", "control_test"}
+    if not model.student:
+        unknown |= {"keep_macs"}
+    assert {name for name, value in row.items() if value is None} == unknown
 
 
 def test_it_has_exactly_its_files(model: Any, folder: Path) -> None:
@@ -126,7 +134,7 @@ def test_its_card_tells_what_a_user_needs(model: Any) -> None:
 
 def test_a_pruned_model_is_as_small_as_asked(models: list[Any], parent: Parent) -> None:
     dense, dense8, pruned, pruned8 = models
-    assert (dense8.source, pruned8.source) == (dense.id, pruned.id) == ("t1-dense", "t1-pruned-0.5")
+    assert (dense8.source, pruned8.source) == (dense.id, pruned.id) == ("t1-dense", "t1-student-0001")
     assert (dense8.macs, pruned8.macs) == (dense.macs, pruned.macs)
     assert dense.macs == cost(parent.model, DATA.input_shape).macs
     assert 0.4 * dense.macs < pruned.macs <= 0.5 * dense.macs
@@ -135,26 +143,63 @@ def test_a_pruned_model_is_as_small_as_asked(models: list[Any], parent: Parent) 
     assert dense8.bytes < dense.bytes
 
 
-def test_a_candidate_made_on_its_own_is_the_same(models: list[Any], parent: Parent, tmp_path: Path) -> None:
-    alone: list[Any] = compress_one(parent, DATA, 0.5, PLAN.model_copy(update={"int8": False}), tmp_path)
-    assert [model.id for model in alone] == [models[2].id]
-    assert Path(alone[0].path).read_bytes() == Path(models[2].path).read_bytes()
+def test_a_student_stands_beside_the_same_one_without_a_teacher(models: list[Any], parent: Parent) -> None:
+    control = make_student(parent, DATA, PLAN.students[0].control())
+    assert models[2].control_val == score(torch_outputs(control, DATA.validation.inputs), DATA.validation.targets)
+    assert models[2].control_test == score(torch_outputs(control, DATA.test.inputs), DATA.test.targets)
+
+
+def test_a_control_has_no_control(parent: Parent, tmp_path: Path) -> None:
+    plan = CompressPlan.model_validate({"keep_macs": [0.5], "epochs": 1, "loss": "cross_entropy", "int8": False})
+    _, student = compress(parent.model, DATA, plan, tmp_path, parent.train)
+    assert student.status == "ok"
+    assert student.control_test is None
 
 
 @pytest.mark.parametrize(
-    ("keep", "plan", "reason"),
-    [(0.001, PLAN, "least possible is"), (0.5, CompressPlan(epochs=1, lr=1e30), "loss is not finite")],
+    ("plan", "kind", "loss"),
+    [
+        ({"keep_macs": None, "student": {"keep_macs": None, "sparsity": 0.7, "epochs": 3}}, "sparse", "kl"),
+        ({"architecture": {"name": "mlp", "width": 16}, "epochs": 6, "lr": 0.1}, "network", "kl"),
+    ],
 )
-def test_a_candidate_that_cannot_be_made_is_reported(
-    keep: float, plan: CompressPlan, reason: str, parent: Parent, tmp_path: Path
+def test_what_is_not_pruned_is_made_as_well(
+    plan: dict[str, Any], kind: str, loss: str, parent: Parent, tmp_path: Path
 ) -> None:
-    model: Any
-    (model,) = compress_one(parent, DATA, keep, plan, tmp_path)
-    assert model.status == "rejected"
-    assert reason in model.reason
-    assert model.path is None
-    assert list(tmp_path.iterdir()) == []
-    json.dumps(asdict(model), allow_nan=False)
+    made: list[Any] = compress(parent.model, DATA, CompressPlan.model_validate(plan), tmp_path, parent.train, "t1")
+    dense, _, student, quantised = made
+    assert (student.kind, student.loss, quantised.kind) == (kind, loss, "int8")
+    assert {row.status for row in made} == {"ok"}
+    assert student.val_accuracy > 0.8
+    weights = load_weights(tmp_path / student.id / "weights.safetensors")
+    if kind == "sparse":
+        assert student.sparsity == 0.7
+        assert student.macs == dense.macs
+        matrices = [value for value in weights.values() if value.ndim >= 2]
+        zeros = sum(int((value == 0).sum()) for value in matrices) / sum(value.numel() for value in matrices)
+        assert zeros == pytest.approx(0.7, abs=0.01)
+        sizes = [(tmp_path / one.id / "weights.safetensors").stat().st_size for one in (student, dense)]
+        assert sizes[0] < 0.7 * sizes[1]
+    else:
+        assert student.macs < dense.macs
+        assert student.keep_macs is None
+
+
+@pytest.mark.parametrize(
+    ("plan", "reason"),
+    [({"keep_macs": [0.001], "epochs": 1}, "least possible is"), ({"epochs": 1, "lr": 1e30}, "loss is not finite")],
+)
+def test_a_student_that_cannot_be_made_is_reported(
+    plan: dict[str, Any], reason: str, parent: Parent, tmp_path: Path
+) -> None:
+    made: list[Any] = compress(parent.model, DATA, CompressPlan.model_validate(plan), tmp_path, parent.train, "t1")
+    assert [row.status for row in made[:2]] == ["ok", "ok"]
+    for row in made[2:]:
+        assert row.status == "rejected"
+        assert reason in row.reason
+        assert row.path is None
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["t1-dense"]
+    json.dumps([asdict(row) for row in made], allow_nan=False)
 
 
 @pytest.mark.parametrize("weight", [1.0, float("nan")])

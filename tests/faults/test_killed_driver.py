@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from orchestrator import open_run
+from orchestrator.journal import Journal
 from orchestrator.scheduling import Asha
 from trainables.storage import children, join
 
@@ -112,3 +113,26 @@ def test_in_a_store_a_killed_driver_keeps_the_run_for_a_minute_at_most(drive, sw
     assert refused.process.returncode == 0, refused.output
     check_whole(open_run(driver.folder))
     check_same(open_run(driver.folder), open_run(reference.folder))
+
+
+def test_students_go_on_where_they_were(drive, sweep):
+    post = {"best": 1, "keep_macs": [0.5, 0.4], "epochs": 3, "int8": False}
+    driver = drive(sweep("students", search={"name": "random", "trials": 1}, compress=post))
+    folder = join(driver.folder, "students", "student")
+
+    def under_way(events):
+        return sum(event["event"] == "epoch" for event in Journal(join(folder, "journal")).read()) >= 2
+
+    assert driver.wait_until(under_way)
+    driver.kill()
+    before = open_run(folder).epochs()[METRICS]
+    driver = drive(driver.folder)
+    assert driver.finish() == 0, driver.output
+    run = open_run(driver.folder)
+    students, epochs = run.students(), open_run(folder).epochs()
+    assert list(students["status"]) == ["completed"] * 4  # two and their controls
+    assert not epochs.duplicated(["trial", "epoch"]).any()
+    assert len(epochs) == 4 * 3
+    pd.testing.assert_frame_equal(epochs[METRICS].head(len(before)), before)
+    assert list(run.models()["status"]) == ["ok"] * 3
+    assert run.models()["control_test"].notna().sum() == 2

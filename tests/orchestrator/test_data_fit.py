@@ -59,7 +59,6 @@ def test_what_fits_is_let_through(tiny, table):
             {"workers": {"count": 2}, "shared": {"parallel": {"stages": 2, "cut": ["33"]}}},
             r"train\.parallel\.cut: must name layers of the model, but got '33'",
         ),
-        ("value", {"metric": "val_r2", "compress": {"best": 1}}, "compress: must be null for regression"),
     ],
 )
 def test_what_does_not_fit_is_named(tiny, table, target, changes, message):

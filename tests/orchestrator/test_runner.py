@@ -109,12 +109,13 @@ def test_the_best_are_compressed_and_compared_with_their_parents(tiny):
     result = run(tiny(search={"name": "random", "trials": 2}, compress=compress), quiet=True)
     trial = result.best().iloc[0]["trial"]
     table = result.models().set_index("id")
-    dense, pruned = f"{trial}-dense", f"{trial}-pruned-0.5"
+    dense, pruned = f"{trial}-dense", f"{trial}-student-0001"
     assert set(table.index) == {dense, pruned, f"{dense}-int8", f"{pruned}-int8"}
     assert set(table["parent"]) == {trial}
     assert (table.loc[[dense, pruned], "status"] == "ok").all()
     assert table.loc[pruned, "macs"] <= 0.55 * table.loc[dense, "macs"]
     assert (table[["test_accuracy", "latency_1_median_ms", "latency_32_median_ms", "bytes"]] > 0).all(axis=None)
+    assert table.loc[pruned, "control_test"] > 0
     assert all((result.folder / path).is_file() for path in table["path"])
 
 

@@ -20,7 +20,7 @@ DATA = load_data(DataConfig())
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a model that has not been trained."""
     folder = tmp_path_factory.mktemp("models") / "one"
-    row = CompressedModel(id="one", parent="t1", kind="dense", keep_macs=1.0, status="ok")
+    row = CompressedModel(id="one", parent="t1", kind="dense", status="ok")
     deliver(row, mlp(DATA.input_shape, 10, width=8, depth=1), DATA, folder, Origin({}), int8=True)
     return folder
 

@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 
 from orchestrator.errors import SweepError
 from orchestrator.record import Record
-from orchestrator.scheduling import Asha
+from orchestrator.scheduling import Asha, budgets
 from orchestrator.searchers import GridSearcher, RandomSearcher
 from orchestrator.sections import AshaConfig, LimitConfig
 from orchestrator.simulation.curves import Curve, Curves
-from orchestrator.simulation.simulator import Simulation, compare, make_simulation, rungs, simulate
+from orchestrator.simulation.simulator import Simulation, compare, make_simulation, simulate
 from search_spaces import Choice, Grid, Space, Uniform
 
 SPACE = Space({"x": Uniform(0.0, 1.0), "kind": Choice(("a", "b"))})
@@ -197,8 +197,8 @@ def test_a_grid_is_worked_off_and_no_more():
 
 
 def test_rungs_end_with_the_full_budget():
-    assert rungs(plan(epochs=10)) == (1, 3, 9, 10)
-    assert rungs(plan(epochs=10, asha=None)) == (10,)
+    assert budgets(plan(epochs=10)) == (1, 3, 9, 10)
+    assert budgets(plan(epochs=10, asha=None)) == (10,)
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 """Smaller models from a trained one: prune, distil, quantise, export, verify."""
 
 from trainables.compress.artefact import Artefact, load, open_artefact, torch_call
-from trainables.compress.candidate import DENSE, compress, compress_one, export_dense, model_id
+from trainables.compress.candidate import compress, dense_id, export_dense, export_student, student_row
 from trainables.compress.card import ArtefactError, check_file, read_card, write_card
 from trainables.compress.cost import Cost, cost
 from trainables.compress.deliver import Origin, deliver
@@ -9,14 +9,15 @@ from trainables.compress.distil import DistilError, Distillation, Ensemble, froz
 from trainables.compress.export import ExportError, export_onnx, export_pt2, save_weights
 from trainables.compress.hints import Guided, HintError
 from trainables.compress.latency import Latency, Timed, measure_calls, measure_latency, time_artefacts
-from trainables.compress.losses import dist, dkd, kl, logit_standard
-from trainables.compress.plan import CompressPlan, Parent, StudentConfig
+from trainables.compress.losses import OF_CLASSES, dist, dkd, kl, logit_standard
+from trainables.compress.plan import CompressPlan, Parent, StudentConfig, Target
 from trainables.compress.predict import Prediction, predict
 from trainables.compress.prune import PruneError, Pruning, prune
 from trainables.compress.quantize import QuantizeError, Tried, choose, quantize
 from trainables.compress.row import CompressedModel
 from trainables.compress.sparse import GradualSparsity, load_weights, prunable_weights, save_sparse
-from trainables.compress.student import StudentTrainer, make_student
+from trainables.compress.student import Student, StudentTrainer, make_student
+from trainables.compress.task import StudentTask, StudentWorker, load_student
 from trainables.compress.verify import (
     FAITHFUL,
     QUANTISED,
@@ -33,8 +34,8 @@ from trainables.compress.verify import (
 from trainables.compress.widths import WidthError, Widths, load_pruned, narrowed, widths_of
 
 __all__ = [
-    "DENSE",
     "FAITHFUL",
+    "OF_CLASSES",
     "QUANTISED",
     "Artefact",
     "ArtefactError",
@@ -57,8 +58,12 @@ __all__ = [
     "PruneError",
     "Pruning",
     "QuantizeError",
+    "Student",
     "StudentConfig",
+    "StudentTask",
     "StudentTrainer",
+    "StudentWorker",
+    "Target",
     "Timed",
     "Tried",
     "WidthError",
@@ -70,24 +75,25 @@ __all__ = [
     "choose",
     "compare",
     "compress",
-    "compress_one",
     "cost",
     "deliver",
+    "dense_id",
     "dist",
     "dkd",
     "export_dense",
     "export_onnx",
     "export_pt2",
+    "export_student",
     "frozen",
     "kl",
     "load",
     "load_pruned",
+    "load_student",
     "load_weights",
     "logit_standard",
     "make_student",
     "measure_calls",
     "measure_latency",
-    "model_id",
     "narrowed",
     "open_artefact",
     "parity",
@@ -100,6 +106,7 @@ __all__ = [
     "save_sparse",
     "save_weights",
     "score",
+    "student_row",
     "time_artefacts",
     "torch_call",
     "torch_outputs",

@@ -1,8 +1,7 @@
-"""From a trained model to exported, checked candidates; each is made on its own, so they can run anywhere."""
+"""From trained models to delivered ones: parents as they are, and students beside their controls."""
 
 from __future__ import annotations
 
-import time
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -10,80 +9,99 @@ from typing import Any
 from torch import nn
 
 from trainables.compress.deliver import Origin, deliver
-from trainables.compress.distil import DistilError
-from trainables.compress.plan import CompressPlan, Parent
-from trainables.compress.prune import PruneError
+from trainables.compress.plan import CompressPlan, Parent, StudentConfig
 from trainables.compress.row import CompressedModel
-from trainables.compress.student import StudentTrainer
+from trainables.compress.student import Student, StudentTrainer
+from trainables.compress.verify import score, torch_outputs
 from trainables.config import TrainConfig
 from trainables.data import Dataset
+from trainables.errors import StudentError
 from trainables.trainer import Diverged
-
-DENSE = 1.0
-"""The share of operations that the parent itself keeps."""
-
-
-def model_id(trial: str, keep_macs: float) -> str:
-    """The folder's name of the model that keeps such a share of its parent's operations."""
-    return f"{trial}-dense" if keep_macs == DENSE else f"{trial}-pruned-{keep_macs:g}"
 
 
 def compress(
     model: nn.Module,
     data: Dataset,
     plan: CompressPlan,
-    folder: Path,
-    train: TrainConfig,
-    trial: str = "model",
+    folder: Path = Path("models"),
+    train: TrainConfig | None = None,
+    name: str = "model",
 ) -> list[CompressedModel]:
-    """The model as it is and one smaller model for each of `plan.shares`, each in `folder`/<id>/.
+    """The model as it is and its students, each in `folder`/<id>/; a quantised one is in its model's folder.
 
-    With `plan.int8`, the quantised one of each follows it, in the same folder.
+    For a model of any origin, here and now; what is searched needs a cluster: `orchestrator.compress`. A student
+    that cannot be made, or diverges, is rejected with the reason, and the others go on.
+
+    Args:
+        model: gives outputs (N, classes) or (N, 1) for inputs as `data` has them; it stays as it is.
+        train: how students are trained, apart from what the plan says; None is batches without augmentation.
+        name: what the ids begin with.
     """
-    parent = Parent(model, train, trial)
-    made = [export_dense(parent, data, folder, int8=plan.int8)]
-    made += [compress_one(parent, data, keep, plan, folder) for keep in plan.shares]
-    return [row for rows in made for row in rows]
+    parent = Parent(model, train or TrainConfig(), name)
+    rows = export_dense(parent, data, folder, int8=plan.int8)
+    for number, config in enumerate(plan.students, 1):
+        rows += _made(parent, data, config, f"student-{number:04d}", folder, plan.int8)
+    return rows
 
 
 def export_dense(parent: Parent, data: Dataset, folder: Path, *, int8: bool = True) -> list[CompressedModel]:
-    """Export and check the parent itself: the row that its children are compared with, and its int8 model's."""
-    row = CompressedModel(
-        id=model_id(parent.trial, DENSE), parent=parent.trial, kind="dense", keep_macs=DENSE, status="ok"
-    )
-    return deliver(row, parent.model, data, folder / row.id, _origin(parent, []), int8=int8)
+    """Export and check the parent itself: the row that its students are compared with, and its int8 model's."""
+    row = CompressedModel(id=dense_id(parent.trial), parent=parent.trial, kind="dense", status="ok")
+    return deliver(row, parent.model, data, folder / row.id, _origin(parent, {}), int8=int8)
 
 
-def compress_one(
-    parent: Parent, data: Dataset, keep_macs: float, plan: CompressPlan, folder: Path
+def export_student(
+    student: Student, data: Dataset, folder: Path, control: nn.Module | None = None, *, int8: bool = True
 ) -> list[CompressedModel]:
-    """Prune a copy of the parent to `keep_macs`, train it back, export it and check it; with its int8 model's row.
+    """Export and check a trained student: its row, with the scores of its control beside its own, and its int8
+    model's."""
+    training = sum(epoch["seconds"] for epoch in student.epochs)
+    row = replace(student_row(student.parent.trial, student.name, student.config), seconds=training)
+    if control is not None:
+        validation, test = (
+            score(torch_outputs(control, part.inputs), part.targets) for part in (data.validation, data.test)
+        )
+        row = replace(row, control_val=validation, control_test=test)
+    facts = {"student": student.config.model_dump(mode="json"), "widths": student.widths, "epochs": student.epochs}
+    return deliver(row, student.model, data, folder / row.id, _origin(student.parent, facts), int8=int8)
 
-    A model that cannot be pruned so far, or whose training diverges, comes back as rejected, without a file.
-    """
-    start = time.perf_counter()
-    row = CompressedModel(
-        id=model_id(parent.trial, keep_macs),
-        parent=parent.trial,
-        kind="pruned",
-        keep_macs=keep_macs,
+
+def student_row(parent: str, name: str, config: StudentConfig) -> CompressedModel:
+    """What is known of a student's model before it is made."""
+    return CompressedModel(
+        id=f"{parent}-{name}",
+        parent=parent,
+        kind=config.kind,
+        student=name,
+        keep_macs=config.keep_macs,
+        sparsity=config.sparsity,
+        loss=config.loss,
         status="ok",
     )
-    config = plan.student.model_copy(update={"keep_macs": keep_macs})
-    student = StudentTrainer(parent, data, config)
+
+
+def dense_id(trial: str) -> str:
+    """The id of the model that a trial is as it was trained."""
+    return f"{trial}-dense"
+
+
+def _made(
+    parent: Parent, data: Dataset, config: StudentConfig, name: str, folder: Path, int8: bool
+) -> list[CompressedModel]:
+    """The rows of one student, trained now, as is its control where it has a teacher."""
     try:
-        epochs = list(student.epochs())
-    except (PruneError, DistilError, Diverged) as error:
-        return [replace(row, status="rejected", reason=str(error), seconds=time.perf_counter() - start)]
-    steps: list[dict[str, Any]] = [
-        {"step": "prune", "keep_macs": keep_macs, "widths": student.widths},
-        {"step": "distil", "epochs": [asdict(epoch) for epoch in epochs]},
-    ]
-    origin = _origin(parent, steps, plan=plan.model_dump(mode="json"))
-    row = replace(row, seconds=time.perf_counter() - start)
-    return deliver(row, student.model, data, folder / row.id, origin, int8=plan.int8)
+        student = _trained(parent, data, config, name)
+        control = _trained(parent, data, config.control(), name).model if config.has_teacher else None
+    except (StudentError, Diverged) as error:
+        return [replace(student_row(parent.trial, name, config), status="rejected", reason=str(error))]
+    return export_student(student, data, folder, control, int8=int8)
 
 
-def _origin(parent: Parent, steps: list[dict[str, Any]], **more: Any) -> Origin:
-    lineage = {"trial": parent.trial, "steps": steps}
-    return Origin({"lineage": lineage, "train": parent.train.model_dump(mode="json"), **more}, parent.train.data.fit)
+def _trained(parent: Parent, data: Dataset, config: StudentConfig, name: str) -> Student:
+    trainer = StudentTrainer(parent, data, config)
+    return trainer.student(name, [asdict(epoch) for epoch in trainer.epochs()])
+
+
+def _origin(parent: Parent, lineage: dict[str, Any]) -> Origin:
+    facts = {"lineage": {"trial": parent.trial, **lineage}, "train": parent.train.model_dump(mode="json")}
+    return Origin(facts, parent.train.data.fit)

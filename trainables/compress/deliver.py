@@ -17,6 +17,7 @@ from trainables.compress.cost import cost
 from trainables.compress.export import ExportError, export_onnx, export_pt2, save_weights, trace
 from trainables.compress.quantize import QuantizeError, quantize
 from trainables.compress.row import CompressedModel
+from trainables.compress.sparse import save_sparse
 from trainables.compress.verify import (
     FAITHFUL,
     QUANTISED,
@@ -59,7 +60,7 @@ def deliver(
     row = replace(row, macs=size.macs, parameters=size.parameters)
     _clear(folder)
     try:
-        _export(model, data, folder)
+        _export(model, data, folder, sparse=row.sparsity > 0)
     except ExportError as error:
         _clear(folder)
         return [_timed(_rejected(row, str(error)), start)]
@@ -132,11 +133,14 @@ def _clear(folder: Path) -> None:
         (folder / name).unlink(missing_ok=True)
 
 
-def _export(model: nn.Module, data: Dataset, folder: Path) -> None:
+def _export(model: nn.Module, data: Dataset, folder: Path, *, sparse: bool) -> None:
     program = trace(model, data.input_shape)
     export_onnx(program, data.input_shape, folder / ONNX)
     export_pt2(program, data.input_shape, folder / PT2)
-    save_weights(model, folder / WEIGHTS)
+    if sparse:
+        save_sparse(model.state_dict(), folder / WEIGHTS)
+    else:
+        save_weights(model, folder / WEIGHTS)
 
 
 def _quantised(row: CompressedModel, truth: _Truth, folder: Path) -> tuple[CompressedModel, dict[str, Any]]:
@@ -145,9 +149,12 @@ def _quantised(row: CompressedModel, truth: _Truth, folder: Path) -> tuple[Compr
         id=f"{row.id}-int8",
         parent=row.parent,
         kind="int8",
-        keep_macs=row.keep_macs,
         status="ok",
         source=row.id,
+        student=row.student,
+        keep_macs=row.keep_macs,
+        sparsity=row.sparsity,
+        loss=row.loss,
         macs=row.macs,
         parameters=row.parameters,
     )

@@ -13,12 +13,13 @@ from trainables.compress.losses import LOSSES, OF_CLASSES
 from trainables.compress.plan import StudentConfig
 from trainables.compress.probe import device_of
 from trainables.data import as_floats
+from trainables.errors import StudentError
 from trainables.objectives import Objective, cross_entropy
 
 BATCH = 256
 
 
-class DistilError(ValueError):
+class DistilError(StudentError):
     """A student that cannot learn from its teacher in the way that was asked."""
 
 

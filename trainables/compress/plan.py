@@ -14,6 +14,8 @@ from trainables.config import Count, ModelConfig, TrainConfig
 Target = Literal["macs", "parameters", "latency"]
 Importance = Literal["magnitude", "taylor", "bn_scale"]
 Scope = Literal["global", "local"]
+Kind = Literal["pruned", "sparse", "network"]
+"""What was done to the parent: channels gone, single weights gone, or another network in its place."""
 Loss = Literal["cross_entropy", "kl", "logit_standard", "dkd", "dist", "hints"]
 
 Fraction = Annotated[float, Field(gt=0, lt=1)]
@@ -41,6 +43,7 @@ class StudentConfig(_Settings):
         loss: what is learnt from the teacher, beside the targets. "cross_entropy" is no teacher: the task's own loss.
         temperature: softens predictions before they are compared.
         distil_weight: the teacher's share of the loss; the rest is the task's own.
+        teachers: so many of the run's best trials teach together, by the mean of their predictions; 0 is the parent.
         epochs, lr, weight_decay, batch_size: of the training; None is the parent's.
     """
 
@@ -55,6 +58,7 @@ class StudentConfig(_Settings):
     loss: Loss = "kl"
     temperature: Annotated[float, Field(gt=0)] = 4.0
     distil_weight: Annotated[float, Field(ge=0, le=1)] = 0.7
+    teachers: Annotated[int, Field(ge=0, le=100)] = 0
     epochs: Count = 10
     lr: Annotated[float, Field(gt=0)] = 0.02
     weight_decay: Annotated[float, Field(ge=0)] | None = None
@@ -87,6 +91,18 @@ class StudentConfig(_Settings):
         if self.keep_macs is None or not self.prunes:
             return (1.0,)
         return tuple(float(self.keep_macs ** (done / self.steps)) for done in range(1, self.steps + 1))
+
+    @property
+    def kind(self) -> Kind:
+        """What the student is to its parent."""
+        if self.architecture is not None:
+            return "network"
+        return "sparse" if self.sparsity and not self.prunes else "pruned"
+
+    @property
+    def has_teacher(self) -> bool:
+        """Whether it learns from anything but the targets."""
+        return self.loss != "cross_entropy" and self.distil_weight > 0
 
     def control(self) -> StudentConfig:
         """The same student without a teacher, to compare with."""
@@ -149,11 +165,6 @@ class CompressPlan(_Settings):
         if self.keep_macs is None:
             return (self.student,)
         return tuple(self.student.model_copy(update={"keep_macs": keep}) for keep in self.keep_macs)
-
-    @property
-    def shares(self) -> tuple[float, ...]:
-        """What each of the pruned students keeps of its parent."""
-        return tuple(student.keep_macs for student in self.students if student.prunes and student.keep_macs)
 
 
 @dataclass(frozen=True)

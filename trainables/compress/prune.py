@@ -22,6 +22,7 @@ from trainables.compress.importance import ImportanceError, scorer
 from trainables.compress.plan import Importance, Scope, StudentConfig, Target
 from trainables.compress.probe import evaluation, example
 from trainables.data import Split
+from trainables.errors import StudentError
 
 MIN_CHANNELS = 0.1
 """Fraction of a layer's channels that always stays: a layer cut to almost nothing cannot be trained back."""
@@ -41,7 +42,7 @@ Left = Callable[[tuple[Unit, ...]], float]
 _NAMES = {"macs": "operations", "parameters": "parameters", "latency": "latency"}
 
 
-class PruneError(ValueError):
+class PruneError(StudentError):
     """The network cannot be pruned as asked; the message says how far it could go."""
 
 

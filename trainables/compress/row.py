@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from trainables.compress.plan import Kind
+
 
 @dataclass(frozen=True, kw_only=True)
 class CompressedModel:
@@ -18,13 +20,18 @@ class CompressedModel:
     id: str
     parent: str
     """The trial that it comes from."""
-    kind: Literal["dense", "pruned", "int8"]
-    keep_macs: float
-    """The fraction of the parent's operations that was asked for; `macs` is what is left."""
+    kind: Kind | Literal["dense", "int8"]
     status: Literal["ok", "rejected"]
     reason: str = ""
     source: str = ""
     """Of an int8 model, the id of the one that was quantised."""
+    student: str = ""
+    """Which student of its parent it is."""
+    keep_macs: float | None = None
+    """The fraction of the parent's cost that was asked for; `macs` is what is left."""
+    sparsity: float = 0.0
+    loss: str = ""
+    """What the student learnt by."""
     macs: int | None = None
     parameters: int | None = None
     bytes: int | None = None
@@ -32,7 +39,11 @@ class CompressedModel:
     test_accuracy: float | None = None
     val_r2: float | None = None
     test_r2: float | None = None
+    control_val: float | None = None
+    """The score of the same student trained for as long without a teacher, and the one on test examples."""
+    control_test: float | None = None
     parity_max_abs_error: float | None = None
     parity_agreement: float | None = None
     path: str | None = None
     seconds: float = 0.0
+    """What making it took: a student's epochs, writing and checking the files."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -29,6 +29,18 @@ from trainables.trainer import Diverged, EpochMetrics, Trainer
 
 RAMP = 2 / 3
 """The fraction of the last round's steps over which the sparsity climbs; in the rest the weights left recover."""
+
+
+@dataclass(frozen=True)
+class Student:
+    """A trained student. widths: what it was cut to. epochs: the metrics of its training."""
+
+    name: str
+    config: StudentConfig
+    parent: Parent
+    model: nn.Module
+    widths: Widths
+    epochs: list[dict[str, Any]]
 
 
 class StudentTrainer:
@@ -99,6 +111,10 @@ class StudentTrainer:
             state = {name.removeprefix(INSIDE): value for name, value in state.items() if name.startswith(INSIDE)}
         best.load_state_dict(state)
         return best
+
+    def student(self, name: str, epochs: list[dict[str, Any]]) -> Student:
+        """The student as it is at its best epoch so far, of those epochs, on the CPU."""
+        return Student(name, self.config, self.parent, self.best().cpu(), self.widths, epochs)
 
     def state_dict(self) -> dict[str, Any]:
         """All that is needed to go on after the last epoch, the widths included; see Trainer.state_dict()."""

@@ -1,0 +1,153 @@
+"""The search of a sweep, from where its journal ends to its own end: trials by Ray Tune, all of it in the record."""
+
+from __future__ import annotations
+
+import math
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ray import tune
+
+from orchestrator.cluster import slots
+from orchestrator.journal import Event
+from orchestrator.progress import Progress
+from orchestrator.ray_searcher import RaySearcher
+from orchestrator.ray_trial import TorchTrial
+from orchestrator.record import Record, Trial
+from orchestrator.retention import Retention
+from orchestrator.scheduling import Asha, budgets
+from orchestrator.searchers import Observation, Searcher, make_searcher
+from orchestrator.signals import StopRequest
+from orchestrator.sweep import Sweep, WorkerConfig
+from orchestrator.warm_start import earlier_observations
+from trainables.storage import Place, absolute, join
+
+
+@dataclass(frozen=True)
+class Session:
+    """A process at work on a run.
+
+    request: whether it has been asked to stop. holds_lock: raises Halt when the run may be another process's. quiet:
+    shows no progress.
+    """
+
+    request: StopRequest
+    holds_lock: Callable[[], None]
+    quiet: bool
+
+
+def search(
+    sweep: Sweep,
+    folder: Place,
+    record: Record,
+    events: Sequence[Event],
+    session: Session,
+    searcher: Searcher | None = None,
+) -> None:
+    """Runs trials until there are no more or the user asks to stop.
+
+    Args:
+        record: with the events of its journal replayed.
+        searcher: proposes until it has nothing more; None is the sweep's own, within its limits and number of trials.
+
+    Raises:
+        Halt: the run has been asked to stop, or its storage fails.
+    """
+    earlier = _learned(sweep, record, session.quiet)
+    concurrent = int(min(slots(sweep.workers), sweep.concurrent or math.inf))
+    record.begin_session(concurrent)
+    for place, observations in earlier.items():
+        record.learn(place, observations)
+    asha, retention = Asha(sweep, record), Retention(record, folder, sweep.keep_checkpoints)
+    asha.replay(events)
+    retention.clear()
+    record.listen(retention)
+    hands_out = RaySearcher(
+        searcher or sweep_searcher(sweep),
+        record,
+        sweep.search if searcher is None else sweep.search.model_copy(update={"trials": None}),
+        lambda trial: _job(sweep, trial, folder, asha.rungs()),
+        minds_limit=searcher is None,
+    )
+    with Progress(sweep, record, quiet=session.quiet):
+        _run_trials(sweep, hands_out, asha, _Steps(record, session.request), concurrent)
+
+
+def sweep_searcher(sweep: Sweep) -> Searcher:
+    """Who proposes, as the sweep says."""
+    return make_searcher(
+        sweep.search.name,
+        sweep.space,
+        sweep.seed,
+        rungs=budgets(sweep),
+        per_second=sweep.search.per_second,
+        start=sweep.search.start,
+    )
+
+
+def _learned(sweep: Sweep, record: Record, quiet: bool) -> dict[str, list[Observation]]:
+    """What the earlier runs have shown that the record has not learned from yet, by their place."""
+    new = [place for place in sweep.search.warm_start if place not in record.prior]
+    tell = (lambda line: None) if quiet else print
+    return {place: earlier_observations([place], sweep, tell) for place in new}
+
+
+def _job(sweep: Sweep, trial: Trial, folder: Place, rungs: Sequence[int]) -> dict[str, Any]:
+    """What the process of a trial needs to know; see TorchTrial."""
+    start = {
+        "config": sweep.trial_config(trial.config, trial.repeat).model_dump(mode="json"),
+        "folder": str(absolute(join(folder, "checkpoints", trial.id))),
+        "known_epochs": len(trial.epochs),
+        "save_at": list(rungs),
+    }
+    if sweep.has_own_loop:
+        start |= {"trial": trial.id, "metric": sweep.metric}
+    return {
+        "trial": trial.id,
+        "start": start,
+        "workers": sweep.workers.model_dump(),
+        "hang_after": sweep.faults.hang_after,
+    }
+
+
+def _run_trials(sweep: Sweep, searcher: RaySearcher, asha: Asha, steps: _Steps, concurrent: int) -> None:
+    ray_folder = Path(tempfile.gettempdir(), "ray")
+    ray_folder.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=ray_folder, prefix="halving-") as scratch:
+        # Not tune.Tuner: it pickles searcher and scheduler, which hold the journal.
+        tune.run(
+            TorchTrial,
+            name="tune",
+            search_alg=searcher,
+            scheduler=asha,
+            num_samples=-1,
+            max_concurrent_trials=concurrent,
+            reuse_actors=True,
+            resources_per_trial=_bundles(sweep.workers),
+            callbacks=[steps],
+            storage_path=scratch,
+            raise_on_failed_trial=False,
+            verbose=0,
+        )
+
+
+class _Steps(tune.Callback):
+    """Hears of Tune's steps: a trial has its process; a moment at which the run can stop."""
+
+    def __init__(self, record: Record, request: StopRequest) -> None:
+        self._record, self._request = record, request
+
+    def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        self._record.start(trial.config["trial"])
+
+    def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
+        self._request.check()
+
+
+def _bundles(workers: WorkerConfig) -> tune.PlacementGroupFactory:
+    """One worker is the trial's own process; more have a bundle each, the trial's process none."""
+    one = {"CPU": workers.cpus, "GPU": workers.gpus}
+    return tune.PlacementGroupFactory([one] if workers.count == 1 else [{}] + [one] * workers.count)
