@@ -7,24 +7,27 @@ from orchestrator.sweep import Sweep, place_of
 from search_spaces import Config
 from trainables import DataConfig, Dataset, ModelError, SettingError, check_fit, check_model, load_data
 from trainables.compress import OF_CLASSES, StudentTask
-from trainables.config import ModelConfig
+from trainables.config import ModelConfig, ParallelConfig
 
 _NOT_OF = {"regression": "val_accuracy", "classification": "val_r2"}
+_PARTED_ALIKE = {name: DataConfig.model_fields[name].default for name in ("seed", "validation", "test")}
 
 
 def check_data(sweep: Sweep) -> Dataset:
     """Reads all data that the space can ask for, and looks at whether the rest fits; the first of them.
 
-    Raises SweepError or DataError.
+    Those that are only parted in other ways are read once: of seeds and fractions a space may have any number. Raises
+    SweepError or DataError.
     """
     known: dict[DataConfig, Dataset] = {}
     for config in sweep.space.corners():
         train = sweep.train_config(config)
-        if train.data not in known:
-            known[train.data] = load_data(train.data)
-            _check_task(sweep, known[train.data])
+        whole = train.data.model_copy(update=_PARTED_ALIKE)
+        if whole not in known:
+            known[whole] = load_data(train.data)
+            _check_task(sweep, known[whole])
         try:
-            check_fit(train, known[train.data])
+            check_fit(train, known[whole])
         except SettingError as error:
             where = place_of(config, error.key).removesuffix(error.key)
             raise SweepError(f"{where}{error}") from None
@@ -46,7 +49,9 @@ def check_students(sweep: Sweep, students: Sweep, data: Dataset) -> None:
 
 
 def _check_architecture(sweep: Sweep, config: Config, architecture: ModelConfig, data: Dataset) -> None:
-    train = sweep.train_config(next(sweep.space.corners())).model_copy(update={"model": architecture})
+    # Students are not cut into stages, though their parents may be.
+    changes = {"model": architecture, "parallel": ParallelConfig()}
+    train = sweep.train_config(next(sweep.space.corners())).model_copy(update=changes)
     try:
         check_model(architecture)
         check_fit(train, data)

@@ -2,9 +2,9 @@
 
 import pytest
 
-from orchestrator import SweepError
+from orchestrator import SweepError, data_fit
 from orchestrator.data_fit import check_data
-from trainables import DataError
+from trainables import DataError, load_data
 
 
 @pytest.fixture
@@ -76,3 +76,11 @@ def test_data_that_only_some_of_the_space_asks_for_are_read_too(tiny, table):
     space = {"parameters": {"data.target": {"choice": ["label", "lable"]}, "model.width": 8}}
     with pytest.raises(DataError, match=r"must have a column 'lable' as data.target says, .* did you mean 'label'"):
         check_data(sweep_of(tiny, table("label"), space=space))
+
+
+def test_data_that_are_parted_in_other_ways_are_read_once(tiny, table, monkeypatch):
+    read = []
+    monkeypatch.setattr(data_fit, "load_data", lambda config: read.append(config) or load_data(config))
+    space = {"parameters": {"data.seed": {"grid": [1, 2, 3]}, "model.width": 8}}
+    check_data(sweep_of(tiny, table("label"), space=space))
+    assert len(read) == 1

@@ -5,6 +5,8 @@ import re
 import pytest
 
 from orchestrator import SweepError, run
+from orchestrator.compression import check_stage
+from orchestrator.data_fit import check_data
 from orchestrator.stage import StageConfig, load_stage
 from orchestrator.sweep import dump_sweep, load_sweep
 from search_spaces import Choice, Space, Uniform
@@ -94,3 +96,10 @@ def test_losses_of_classes_are_refused_where_values_are_predicted(tiny, tmp_path
     sweep = {"train": {**train, "epochs": 4}, "metric": "val_r2", "compress": {"loss": loss}}
     with pytest.raises(SweepError, match=f"compress.loss: must be kl, hints or cross_entropy .* but got '{loss}'"):
         run(tiny(**sweep), quiet=True)
+
+
+def test_students_need_not_have_the_layers_for_the_stages_of_their_parents(tiny, tmp_path):
+    train = {"model": {"name": "mlp", "depth": 6}, "epochs": 4, "parallel": {"stages": 4}}
+    architecture = {"architecture": {"name": "mlp", "depth": 1}}
+    sweep = tiny(train=train, workers={"count": 4}, compress=architecture)
+    check_stage(sweep, sweep.compress, check_data(sweep), tmp_path)
