@@ -23,6 +23,8 @@ from orchestrator.signals import Halt
 
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 """Ray has them in its texts wherever they go."""
+_FRAME = re.compile(r'^  File ".*\n(?:    .*\n)*', re.MULTILINE)
+"""Of a traceback; what follows the last one is the exception."""
 
 
 class _Name(NamedTuple):
@@ -173,8 +175,7 @@ def budgets(rules: Rules) -> tuple[int, ...]:
 def _last_words(trial: RayTrial) -> str:
     """The error of an attempt in one line, from the text that Ray has just written of it."""
     text = Path(trial.error_file).read_text(encoding="utf-8") if trial.error_file else ""
-    text = _COLOURS.sub("", text)
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    if any(line.startswith("ray::") for line in lines):
-        return lines[-1]
-    return f"a process of the trial died: {' '.join(lines[1:])}"
+    *frames, error = _FRAME.split(_COLOURS.sub("", text))
+    if frames:
+        return " ".join(error.split())
+    return f"a process of the trial died: {' '.join(' '.join(text.splitlines()[1:]).split())}"

@@ -77,6 +77,6 @@ class Breaks(Linear):
             if self.how == "kill":
                 os.kill(os.getpid(), signal.SIGKILL)
             if self.how == "raise":
-                raise RuntimeError("the third epoch is bad luck")
+                raise RuntimeError("the third epoch is\nbad luck")
             time.sleep(3600)
         return super().forward(images)

@@ -52,6 +52,8 @@ def find_loop(name: str) -> Loop:
         raise LoopError(str(error)) from error
     if not callable(loop):
         raise LoopError(f"must name a function, but {name!r} is of type {type(loop).__name__}")
+    if inspect.isgeneratorfunction(loop) or inspect.iscoroutinefunction(loop):
+        raise LoopError(f"must name a plain function, which runs when it is called, but {name!r} has yield or async")
     try:
         inspect.signature(loop).bind({}, None)
     except (TypeError, ValueError) as error:

@@ -161,6 +161,8 @@ def test_the_example_learns_and_goes_on(tmp_path: Path) -> None:
         ("own_loops:shot", "own_loops has no 'shot'; did you mean 'short'"),
         ("own_loops:NOT_A_LOOP", "must name a function, but 'own_loops:NOT_A_LOOP' is of type int"),
         ("own_loops:of_one", r"must name a function of \(config, trial\), but 'own_loops:of_one': too many"),
+        ("own_loops:yields", "must name a plain function, .* but 'own_loops:yields' has yield or async"),
+        ("own_loops:waits", "must name a plain function, .* but 'own_loops:waits' has yield or async"),
     ],
 )
 def test_a_loop_that_cannot_be_called_is_refused(name: str, message: str) -> None:

@@ -1,5 +1,6 @@
 """Training loops as users write them; each keeps what it saw in a list, for the tests to look at."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -66,6 +67,16 @@ def nameless(config: dict[str, Any], trial: LoopTrial) -> None:
 
 
 NOT_A_LOOP = 3
+
+
+def yields(config: dict[str, Any], trial: LoopTrial) -> Iterator[None]:
+    """Does nothing when it is called."""
+    yield trial.report(loss=1.0)
+
+
+async def waits(config: dict[str, Any], trial: LoopTrial) -> None:
+    """Neither does this."""
+    trial.report(loss=1.0)
 
 
 def of_one(config: dict[str, Any]) -> None:
