@@ -53,7 +53,7 @@ class Outcome:
 
 def trained(config: TrainConfig, folder: Path | None) -> Outcome:
     """The training of `config`; with a folder, the one that is kept there, or else a new one, which is kept then."""
-    path = folder and folder / f"fashion-mnist-{config.seed}.pt"
+    path = folder and kept_at(config, folder)
     facts = config.model_dump(mode="json")
     if path and path.exists() and (kept := load_checkpoint(path))["config"] == facts:
         return Outcome(**kept["outcome"])
@@ -61,6 +61,11 @@ def trained(config: TrainConfig, folder: Path | None) -> Outcome:
     if path:
         save_checkpoint(path, {"config": facts, "model": network.state_dict(), "outcome": asdict(outcome)})
     return outcome
+
+
+def kept_at(config: TrainConfig, folder: Path) -> Path:
+    """The file of a kept training, a checkpoint with its config, model and outcome."""
+    return folder / f"fashion-mnist-{config.seed}.pt"
 
 
 def train(config: TrainConfig, data: Dataset) -> tuple[Outcome, nn.Module]:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from trainables import DataConfig, load_data, resnet
 from trainables.compress import QuantizeError, Tried, choose, export_onnx, quantize
+from trainables.compress.card import INPUT, OUTPUT
 
 DATA = load_data(DataConfig())
 
@@ -42,6 +43,16 @@ def test_convolutions_have_weights_in_8_bits_and_no_notes(folder: Path) -> None:
     assert set(kinds.values()) == {onnx.TensorProto.INT8}
     assert not any(node.metadata_props for node in model.graph.node)
     assert {one.domain for one in model.opset_import} == {""}
+
+
+def test_names_are_short_but_those_that_a_user_gives(folder: Path) -> None:
+    quantize(folder / "model.onnx", folder / "int8.onnx", DATA.train.inputs, DATA.validation)
+    graph = onnx.load(folder / "int8.onnx").graph
+    outside = {value.name for value in (*graph.input, *graph.output)}
+    assert outside == {INPUT, OUTPUT}
+    named = {name for node in graph.node for name in (node.name, *node.input, *node.output)} - outside
+    assert max(map(len, named)) <= 4
+    assert {tensor.name for tensor in graph.initializer} <= named
 
 
 def test_calibration_takes_inputs_to_train_on(folder: Path) -> None:

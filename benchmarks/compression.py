@@ -1,0 +1,105 @@
+"""Small models of the networks of fashion_mnist.py: how small, how fast and how good, beside these networks, beside the
+same student without a teacher, and beside torch-pruning with plain cross-entropy training.
+
+A quarter of the operations for each seed, all trained for as long; then a search for a front of accuracy against
+latency within a budget, for the first one. The test images are looked at when a model is finished.
+"""
+
+from __future__ import annotations
+
+import sys
+from argparse import Namespace
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from statistics import mean, stdev
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import torch
+from rich.console import Console
+
+from benchmarks.common import Figure, make_parser, report
+from benchmarks.compressing import front, seed
+from benchmarks.compressing.clock import DENSE, EAGER, INT8, OURS
+from benchmarks.compressing.ours import compressed
+from benchmarks.compressing.parents import parent
+from benchmarks.fashion_mnist import RECIPE
+from orchestrator.sweep import load_sweep
+from trainables import TrainConfig
+from trainables.compress import StudentConfig
+
+STUDENT: dict[str, Any] = {"keep_macs": 0.25, "loss": "kl", "temperature": 2.0, "distil_weight": 0.9, "lr": 0.1}
+"""Chosen by the validation images of seed 0."""
+SHORT: dict[str, Any] = {
+    **{"data.name": "digits", "data.validation": 0.1, "data.test": 0.2, "epochs": 12, "batch_size": 32, "ema": 0.95},
+    **{"augment.flip": 0.0, "augment.erase": 0.0, "augment.crop": 1},
+}
+"""The recipe for 1,800 pictures of 8x8."""
+
+
+def train_config(options: Namespace, number: int) -> TrainConfig:
+    """How the network of that seed is trained."""
+    return load_sweep(RECIPE).train_config({"seed": number, **(SHORT if options.short else {})})
+
+
+def summary(results: Mapping[int, seed.Result]) -> Iterator[Figure]:
+    """Over the seeds."""
+    for name in (OURS, INT8):
+        label = name.removesuffix(" in ONNX Runtime")
+        below = [result.below[name] for result in results.values()]
+        yield Figure(name=f"{label} below the parent, mean", value=mean(below), unit="points", at_most=seed.MOST_POINTS)
+    for name in next(iter(results.values())).gains:
+        label, gains = name.removesuffix(" in ONNX Runtime"), [result.gains[name] for result in results.values()]
+        yield Figure(name=f"ours above {label}, mean", value=mean(gains), unit="points", at_least=0)
+        if len(gains) > 1:
+            yield Figure(name=f"ours above {label}, standard deviation", value=stdev(gains), unit="points")
+    for name, least in ((EAGER, seed.TO_EAGER), (DENSE, seed.TO_DENSE)):
+        slowest = min(result.faster(name) for result in results.values())
+        yield Figure(name=f"int8 faster than {name}, batch 1, least", value=slowest, at_least=least)
+
+
+def main(options: Namespace) -> int:
+    torch.set_num_threads(1)
+    student, found, results = StudentConfig(**STUDENT, epochs=options.epochs), list[Figure](), dict[int, seed.Result]()
+    with ExitStack() as stack:
+        folder = options.keep or Path(stack.enter_context(TemporaryDirectory()))
+        folder.mkdir(parents=True, exist_ok=True)
+        nets = folder if options.short else options.nets or folder
+        for number in range(options.first, options.first + options.seeds):
+            results[number] = seed.compare(
+                parent(train_config(options, number), nets), student, folder, options.repeats
+            )
+            found += seed.figures(number, results[number])
+        if results:
+            found += summary(results)
+        if options.minutes:
+            network = parent(train_config(options, options.first), nets)
+            run = compressed(network, front.stage(options.search_epochs, options.minutes), folder / front.STAGE)
+            Console(width=160).print(front.table(run))
+            found += front.figures(run, options.minutes)
+            if options.plot:
+                front.save_plot(run, options.plot)
+    return 0 if report(found, options.json) else 1
+
+
+def _options() -> Namespace:
+    parser = make_parser(__doc__)
+    parser.add_argument("--seeds", type=int, help="how many networks (default 3, with --short 2)")
+    parser.add_argument("--first", type=int, default=0, metavar="SEED", help="the first of them (default %(default)s)")
+    parser.add_argument("--nets", type=Path, metavar="FOLDER", help="networks that fashion_mnist.py --keep has kept")
+    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="where runs go; what is there is not redone")
+    parser.add_argument("--epochs", type=int, default=8, help="of students (default %(default)s)")
+    parser.add_argument("--minutes", type=float, help="of the search (default 25, with --short 1); 0 leaves it out")
+    parser.add_argument("--search-epochs", type=int, default=2, help="of its students (default %(default)s)")
+    parser.add_argument("--repeats", type=int, default=100, help="calls that are timed (default %(default)s)")
+    parser.add_argument("--plot", type=Path, metavar="FILE", help="write the front there as a PNG")
+    parser.add_argument("--short", action="store_true", help="the same with small pictures of digits")
+    options = parser.parse_args()
+    options.seeds = (2 if options.short else 3) if options.seeds is None else options.seeds
+    options.minutes = (1.0 if options.short else 25.0) if options.minutes is None else options.minutes
+    return options
+
+
+if __name__ == "__main__":
+    sys.exit(main(_options()))
