@@ -27,7 +27,7 @@ from benchmarks.compressing.parents import parent
 from benchmarks.fashion_mnist import RECIPE
 from orchestrator.sweep import load_sweep
 from trainables import TrainConfig
-from trainables.compress import StudentConfig
+from trainables.compress import Parent, StudentConfig
 
 STUDENT: dict[str, Any] = {"keep_macs": 0.25, "loss": "kl", "temperature": 2.0, "distil_weight": 0.9, "lr": 0.1}
 """Chosen by the validation images of seed 0."""
@@ -59,27 +59,40 @@ def summary(results: Mapping[int, seed.Result]) -> Iterator[Figure]:
         yield Figure(name=f"int8 faster than {name}, batch 1, least", value=slowest, at_least=least)
 
 
+def compare_seeds(options: Namespace, folder: Path) -> Iterator[Figure]:
+    """Of each seed, and over all of them."""
+    student, results = StudentConfig(**STUDENT, epochs=options.epochs), dict[int, seed.Result]()
+    for number in range(options.first, options.first + options.seeds):
+        results[number] = seed.compare(_network(options, number, folder), student, folder, options.repeats)
+        yield from seed.figures(number, results[number])
+    if results:
+        yield from summary(results)
+
+
+def search_front(options: Namespace, folder: Path) -> Iterator[Figure]:
+    """Of the first seed's network; the front goes to the screen as a table, and as a plot where that is asked for."""
+    if not options.budget:
+        return
+    stage = front.stage(options.search_epochs, options.budget)
+    run = compressed(_network(options, options.first, folder), stage, folder / front.STAGE)
+    Console(width=160).print(front.table(run))
+    if options.plot:
+        front.save_plot(run, options.plot)
+    yield from front.figures(run, options.budget)
+
+
+def _network(options: Namespace, number: int, folder: Path) -> Parent:
+    """Those of digits are no others' business: they are kept with the rest."""
+    nets = folder if options.short else options.nets or folder
+    return parent(train_config(options, number), nets)
+
+
 def main(options: Namespace) -> int:
     torch.set_num_threads(1)
-    student, found, results = StudentConfig(**STUDENT, epochs=options.epochs), list[Figure](), dict[int, seed.Result]()
     with ExitStack() as stack:
         folder = options.keep or Path(stack.enter_context(TemporaryDirectory()))
         folder.mkdir(parents=True, exist_ok=True)
-        nets = folder if options.short else options.nets or folder
-        for number in range(options.first, options.first + options.seeds):
-            results[number] = seed.compare(
-                parent(train_config(options, number), nets), student, folder, options.repeats
-            )
-            found += seed.figures(number, results[number])
-        if results:
-            found += summary(results)
-        if options.minutes:
-            network = parent(train_config(options, options.first), nets)
-            run = compressed(network, front.stage(options.search_epochs, options.minutes), folder / front.STAGE)
-            Console(width=160).print(front.table(run))
-            found += front.figures(run, options.minutes)
-            if options.plot:
-                front.save_plot(run, options.plot)
+        found = [*compare_seeds(options, folder), *search_front(options, folder)]
     return 0 if report(found, options.json) else 1
 
 
@@ -90,14 +103,13 @@ def _options() -> Namespace:
     parser.add_argument("--nets", type=Path, metavar="FOLDER", help="networks that fashion_mnist.py --keep has kept")
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="where runs go; what is there is not redone")
     parser.add_argument("--epochs", type=int, default=8, help="of students (default %(default)s)")
-    parser.add_argument("--minutes", type=float, help="of the search (default 25, with --short 1); 0 leaves it out")
+    parser.add_argument("--budget", type=int, default=30, help="epochs of the search (default %(default)s, 0: none)")
     parser.add_argument("--search-epochs", type=int, default=2, help="of its students (default %(default)s)")
     parser.add_argument("--repeats", type=int, default=100, help="calls that are timed (default %(default)s)")
     parser.add_argument("--plot", type=Path, metavar="FILE", help="write the front there as a PNG")
     parser.add_argument("--short", action="store_true", help="the same with small pictures of digits")
     options = parser.parse_args()
     options.seeds = (2 if options.short else 3) if options.seeds is None else options.seeds
-    options.minutes = (1.0 if options.short else 25.0) if options.minutes is None else options.minutes
     return options
 
 

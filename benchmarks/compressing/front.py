@@ -27,8 +27,9 @@ SPACE = {
 }
 
 
-def stage(epochs: int, minutes: float) -> StageConfig:
-    """Students of so many epochs, until the minutes are over; then there are no controls, which seed.py has."""
+def stage(epochs: int, budget: int) -> StageConfig:
+    """Students of `epochs` each, until `budget` of them are trained in all. Controls, which seed.py has, would come
+    after that, so there are none."""
     return StageConfig.model_validate(
         {
             "name": STAGE,
@@ -36,20 +37,20 @@ def stage(epochs: int, minutes: float) -> StageConfig:
             "space": {"parameters": SPACE},
             "search": {"name": "bayes", "trials": 1000},
             "asha": {"grace_period": 1, "reduction_factor": 2},
-            "limits": {"minutes": minutes},
+            "limits": {"epochs": budget},
             "models": CANDIDATES,
             "epochs": epochs,
         }
     )
 
 
-def figures(run: Run, minutes: float) -> Iterator[Figure]:
+def figures(run: Run, budget: int) -> Iterator[Figure]:
     """What the search tried, and what it found."""
     students, models = run.students(STAGE), run.models()
     record = open_run(Path(str(run.folder), STUDENTS, STAGE)).record()
-    yield Figure(name="search: budget", value=minutes, unit="min")
-    yield Figure(name="search: took, until no student trained", value=record.elapsed / 60, unit="min")
+    yield Figure(name="search: budget", value=budget, unit="epochs")
     yield Figure(name="search: epochs trained", value=int(students["epochs"].sum()))
+    yield Figure(name="search: until no student trained", value=record.elapsed / 60, unit="min")
     yield Figure(name="search: students tried", value=len(students))
     for status in ("completed", "stopped", "failed"):
         yield Figure(name=f"search: students {status}", value=int((students["status"] == status).sum()))
