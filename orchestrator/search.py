@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import tempfile
 from collections.abc import Callable, Sequence
@@ -114,6 +115,8 @@ def _job(sweep: Sweep, trial: Trial, folder: Place, rungs: Sequence[int]) -> dic
 
 
 def _run_trials(sweep: Sweep, searcher: RaySearcher, asha: Asha, steps: _Steps, concurrent: int) -> None:
+    # It would tell of failed attempts by Ray's own ids, which nobody knows; the record tells of them by ours.
+    logging.getLogger("ray.tune.tune").setLevel(logging.CRITICAL)
     ray_folder = Path(tempfile.gettempdir(), "ray")
     ray_folder.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(dir=ray_folder, prefix="halving-") as scratch:
