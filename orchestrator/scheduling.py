@@ -21,6 +21,7 @@ from orchestrator.record import Record
 from orchestrator.sections import AshaConfig
 from orchestrator.signals import Halt
 
+_DEAD_RANK = "ray.exceptions.ActorDied"
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 """Ray has them in its texts wherever they go."""
 _FRAME = re.compile(r'^  File ".*\n(?:    .*\n)*', re.MULTILINE)
@@ -176,6 +177,7 @@ def _last_words(trial: RayTrial) -> str:
     """The error of an attempt in one line, from the text that Ray has just written of it."""
     text = Path(trial.error_file).read_text(encoding="utf-8") if trial.error_file else ""
     *frames, error = _FRAME.split(_COLOURS.sub("", text))
-    if frames:
-        return " ".join(error.split())
-    return f"a process of the trial died: {' '.join(' '.join(text.splitlines()[1:]).split())}"
+    said = " ".join((error if frames else " ".join(text.splitlines()[1:])).split())
+    if frames and not said.startswith(_DEAD_RANK):
+        return said
+    return f"a process of the trial died: {said.removeprefix(_DEAD_RANK).removeprefix('Error: ')}"

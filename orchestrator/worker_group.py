@@ -6,6 +6,7 @@ import os
 from typing import Any, Protocol
 
 import ray
+from ray.exceptions import RayActorError
 from ray.util.placement_group import get_current_placement_group
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
@@ -13,6 +14,9 @@ from orchestrator.sweep import WorkerConfig
 from trainables.loop import LoopWorker
 from trainables.parallel import free_address, join_group
 from trainables.worker import Worker
+
+_DEATH_SHOWS_S = 5
+"""The others hear of a rank's death by its connections at once, Ray a little later."""
 
 Start = dict[str, Any]
 """The arguments of `begin` of a Worker, which may be a StudentWorker, or of a LoopWorker; the config tells which."""
@@ -108,13 +112,32 @@ class ActorGroup:
             ray.kill(actor)
 
     def _call(self, method: str, arguments: list[tuple[Any, ...]]) -> list[Any]:
-        """Calls every rank; the first that fails raises at once, whatever the others wait for."""
+        """Calls every rank; where one fails, that is raised soon, whatever the others wait for."""
         calls = [getattr(actor, method).remote(*args) for actor, args in zip(self._actors, arguments, strict=True)]
         waiting = calls
         while waiting:
             done, waiting = ray.wait(waiting, num_returns=1)
-            ray.get(done)
+            try:
+                ray.get(done)
+            except Exception as error:
+                raise _root(error, waiting) from None
         return ray.get(calls)
+
+
+def _root(error: Exception, others: list[Any]) -> Exception:
+    """What one rank failed of, or the death of another that shows in a moment: the first then lost its connection."""
+    waiting = others
+    while waiting and not isinstance(error, RayActorError):
+        done, waiting = ray.wait(waiting, num_returns=1, timeout=_DEATH_SHOWS_S)
+        if not done:
+            break
+        try:
+            ray.get(done)
+        except RayActorError as death:
+            return death
+        except Exception:
+            continue  # a consequence as well, or the same error
+    return error
 
 
 def make_group(config: WorkerConfig, start: Start) -> WorkerGroup:

@@ -4,7 +4,7 @@ import traceback
 from types import SimpleNamespace
 
 import pytest
-from ray.exceptions import RayTaskError
+from ray.exceptions import ActorDiedError, RayTaskError
 
 from orchestrator.record import Record
 from orchestrator.scheduling import Asha
@@ -36,6 +36,16 @@ def test_an_exception_is_kept_as_its_kind_and_text(tiny, tmp_path, raised, expec
     except Exception as error:
         remote = RayTaskError("step", traceback.format_exc(), error, proctitle="ray::TorchTrial.step")
     assert failed_with(tiny, tmp_path, str(remote)) == expected
+
+
+def test_a_rank_that_died_is_called_so(tiny, tmp_path):
+    try:
+        raise ActorDiedError
+    except Exception as error:
+        remote = RayTaskError("step", traceback.format_exc(), error, proctitle="ray::TorchTrial.step")
+    assert failed_with(tiny, tmp_path, str(remote)).startswith(
+        "a process of the trial died: The actor died unexpectedly"
+    )
 
 
 def test_a_process_that_died_is_called_so(tiny, tmp_path):

@@ -64,6 +64,7 @@ def test_a_run_in_a_store_extended_is_the_longer_run_on_a_disk(tiny, stored, s3_
     assert len(read_bytes(join(after.folder, model["path"]))) == model["bytes"]
     names = ("card.json", "model.int8.onnx", "model.onnx", "model.pt2", "weights.safetensors")
     models = [f"models/{model['id']}/{name}" for name in names]
+    models.append("front.png")
     ours = [name for name in list_files(after.folder) if not name.startswith("journal/")]
     theirs = [name for name in list_files(local.folder) if not name.startswith(("journal/", LOCK))]
     assert ours == sorted(theirs + models)
