@@ -108,6 +108,16 @@ def test_students_of_a_grid_are_each_parents_sizes_and_then_their_controls(tiny,
     assert sweep.trial_config(done[0].config).student.loss == "kl"
 
 
+def test_a_search_starts_as_asked_with_students_of_the_best_parent(tiny, tmp_path):
+    search = {"name": "bayes", "trials": 3, "start": [{"keep_macs": 0.3}, {"keep_macs": 0.4, "parent": "0001"}]}
+    space = {"parameters": {"keep_macs": {"uniform": [0.1, 0.9]}}}
+    stage, sweep = students(tiny, tmp_path, {"space": space, "search": search})
+    searcher = student_searcher(sweep, stage)
+    first = searcher.suggest([], [])
+    assert first == {"parent": "0002", "keep_macs": 0.3}
+    assert searcher.suggest([], [first]) == {"parent": "0001", "keep_macs": 0.4}
+
+
 def test_controls_wait_for_the_students_under_way(tiny, tmp_path):
     stage, sweep = students(tiny, tmp_path, {"keep_macs": [0.5, 0.25], "best": 1}, parents=("0001",))
     searcher = student_searcher(sweep, stage)
