@@ -124,7 +124,8 @@ def make_models(candidate: Candidate, folder: str) -> list[dict[str, Any]]:
 
 def latencies(places: list[str], input_shape: tuple[int, ...]) -> tuple[list[Latency], dict[str, str]]:
     """Times models anywhere, side by side: each row's `path` is its model's place. And why others cannot be loaded."""
-    models, faults = [], {}
+    models: list[Timed] = []
+    faults: dict[str, str] = {}
     with ExitStack() as stack:
         for place in places:
             path = stack.enter_context(local_copy(place))
@@ -206,7 +207,7 @@ def _make_models(sweep: Sweep, candidates: list[Candidate], record: Record, fold
 def _is_made(candidate: Candidate, record: Record, folder: Place) -> bool:
     """Whether its model is there, or cannot be; one that failed for another reason, or whose files are gone, is not."""
     row = record.models.get(candidate.row.id)
-    return row is not None and row["status"] != "failed" and (not row["path"] or exists(join(folder, row["path"])))
+    return row is not None and row["status"] != "failed" and (not row.get("path") or exists(join(folder, row["path"])))
 
 
 def _rows(done: Any, candidate: Candidate) -> list[dict[str, Any]]:
