@@ -163,10 +163,19 @@ def _search_students(students: Sweep, stage: StageConfig, session: Session) -> R
 def _check_same(students: Sweep) -> None:
     """Students of one name are made alike, apart from what varies among them."""
     before = load_run_sweep(students.folder)
-    for name in ("student", "against"):
-        if before and (old := before.train[name]) != (new := students.train[name]):
-            rule = f"must stay as it was for students of the name {students.name!r}; give others another compress.name"
-            raise SweepError(f"compress.{name}: {rule}, but {shorten(old)} became {shorten(new)}")
+    if not before:
+        return
+    old, new = _shared(before), _shared(students)
+    for name, value in new.items():
+        if old.get(name) != value:
+            rule = f"must stay {shorten(old.get(name))} for students of the name {students.name!r}"
+            raise SweepError(f"compress.{name}: {rule}, but got {shorten(value)}; give others another compress.name")
+
+
+def _shared(students: Sweep) -> dict[str, Any]:
+    """What all students share, by dotted names."""
+    own = {f"student.{name}": value for name, value in students.train["student"].items()}
+    return {**own, "against": students.train["against"]}
 
 
 def _candidates(parents: list[str], stage: StageConfig, students: Sweep, made: Record) -> Iterator[Candidate]:

@@ -92,7 +92,9 @@ def test_a_stage_that_is_done_is_not_done_again_and_its_name_is_taken(again):
     assert len(second.models()) == len(first) + 1
     assert {path: (again.folder / path).stat().st_mtime for path in first["path"]} == written
     assert list(second.students("half")["trial"]) == ["0001", "0002", "0003", "0004"]
-    with pytest.raises(SweepError, match=r"compress\.student: must stay as it was for students of the name 'half'"):
+    with pytest.raises(
+        SweepError, match=r"compress\.student\.lr: must stay 0.02 for students of the name 'half', but got 0.2"
+    ):
         compress_run(again.folder, StageConfig.model_validate({**plan, "lr": 0.2}), quiet=True)
     assert "half" not in (again.folder / "sweep.yaml").read_text()
     with pytest.raises(SweepError, match="half: holds students of a run"):

@@ -181,6 +181,20 @@ def test_asha_keeps_whoever_is_ahead_in_either_aim_and_never_stops_a_control(tin
     assert control_of(record, record.trials["0004"]).id == "0006"
 
 
+def test_controls_do_not_use_up_the_patience_of_the_search(tiny, tmp_path):
+    space = {"parameters": {"keep_macs": {"uniform": [0.1, 0.9]}}}
+    stage = {"space": space, "search": {"name": "random", "trials": 9}, "limits": {"patience": 2}, "epochs": 1}
+    _, sweep = students(tiny, tmp_path, stage, ("0001",))
+    record = Record("val_loss", 1.0)
+    scheduler = Asha(sweep, record)
+    record.begin_session(1)
+    for number, control in enumerate([False, True, True, True, False, False]):
+        config = {"parent": "0001", "keep_macs": 0.5 - 0.01 * number, **({"control": True} if control else {})}
+        assert not record.limit
+        scheduler.hear(record.propose(config).id, report(1, 1.0 + number, 0.5, True))
+    assert record.limit == "2 trials since the best one, of limits.patience 2"
+
+
 def test_a_random_search_is_not_changed_by_two_aims(tiny):
     space = Space({"x": Uniform(0.0, 1.0)})
     done = [seen({"x": 0.5}, 1.0, 0.5)]
