@@ -12,7 +12,7 @@ from orchestrator.journal import SessionJournal
 from orchestrator.lock import RunLock
 from orchestrator.record import Record
 from orchestrator.run_folder import Run, check_new, make_folder
-from orchestrator.runner import compress_run
+from orchestrator.runner import check, compress_run
 from orchestrator.stage import StageConfig
 from orchestrator.sweep import Sweep, make_sweep
 from trainables import Dataset, EpochMetrics, TrainConfig, build_model, evaluate, load_data, save_checkpoint
@@ -45,6 +45,7 @@ def compress(
     data = load_data(train.data)
     sweep = _sweep(train, data, stage, name, storage)
     _check_fits(model, train, data)
+    check(sweep, sweep.folder)
     check_new(sweep, replace=False)
     make_folder(sweep)
     with RunLock(sweep.folder) as lock:

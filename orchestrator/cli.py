@@ -108,7 +108,7 @@ def compress(
     from orchestrator.show import show as show_run
     from orchestrator.stage import load_stage
 
-    with _told():
+    with _told(again="the same halving compress"):
         stage = load_stage(plan) if plan else None
         result = compress_run(run, stage, quiet=quiet)
         if not quiet:
@@ -240,18 +240,21 @@ def _finish(run: Run, quiet: bool) -> None:
 
 
 @contextmanager
-def _told() -> Iterator[None]:
-    """What the user can mend, or has asked for, ends the command with one message and an exit code, not a traceback."""
+def _told(again: str = "halving resume") -> Iterator[None]:
+    """What the user can mend, or has asked for, ends the command with one message and an exit code, not a traceback.
+
+    again: what goes on with a run that was stopped.
+    """
     try:
         with _data_warnings_shown():
             yield
     except KeyboardInterrupt as stop:
-        _fail("stopped; nothing is lost: halving resume goes on with it", 143 if str(stop) == "SIGTERM" else 130)
+        _fail(f"stopped; nothing is lost: {again} goes on with it", 143 if str(stop) == "SIGTERM" else 130)
     except (ValueError, RuntimeError, OSError) as error:
         from orchestrator.errors import USER_ERRORS, Unfinished
 
         if isinstance(error, Unfinished):
-            _fail(f"{error}; {error.remedy}, then halving resume goes on with the run", 3)
+            _fail(f"{error}; {error.remedy}, then {again} goes on with the run", 3)
         if not isinstance(error, USER_ERRORS):
             raise
         _fail(str(error))

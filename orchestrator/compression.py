@@ -14,12 +14,12 @@ import ray
 
 from orchestrator.analysis import front
 from orchestrator.data_fit import check_students
-from orchestrator.errors import SweepError, unfinished
+from orchestrator.errors import SweepError, TimingFailed, unfinished
 from orchestrator.journal import SessionJournal
 from orchestrator.progress import Progress
 from orchestrator.record import Record, Trial
 from orchestrator.remote_errors import cause, describe
-from orchestrator.run_folder import load_run_sweep, write_sweep
+from orchestrator.run_folder import load_run_sweep, write_plan, write_sweep
 from orchestrator.search import Session, search
 from orchestrator.signals import Halt
 from orchestrator.stage import StageConfig
@@ -29,15 +29,18 @@ from orchestrator.tables import models_table, write_tables
 from search_spaces import shorten
 from trainables import CheckpointError, Dataset, load_data
 from trainables.compress import (
+    ArtefactError,
     CompressedModel,
     Latency,
     Parent,
     StudentTask,
+    Timed,
     dense_id,
     export_dense,
     export_student,
+    load,
     load_student,
-    measure_latency,
+    measure_calls,
     student_row,
 )
 from trainables.storage import Place, absolute, exists, join, local_copy, upload_tree
@@ -57,9 +60,9 @@ def compress_best(sweep: Sweep, stage: StageConfig, record: Record, folder: Plac
 
     Raises:
         SweepError: checkpoints of parents are gone, or students of that name were made in another way.
-        Halt: the run has been asked to stop, or its storage fails.
+        Halt: the run has been asked to stop, its storage fails, or models cannot be timed.
     """
-    best = record.best(stage.best)
+    best = record.best_over(stage.best)
     parents = [trial.id for trial in best]
     if not parents:
         return
@@ -73,13 +76,16 @@ def compress_best(sweep: Sweep, stage: StageConfig, record: Record, folder: Plac
     with Progress(sweep, record, quiet=session.quiet):
         _make_models(sweep, list(_candidates(parents, stage, students, made)), record, folder, session)
         data = load_data(sweep.train_config(best[0].config).data)
-        _time_models(sweep, record, folder, data.input_shape)
+        _time_models(sweep, record, folder, data.input_shape, session)
     _plot_front(record, folder)
 
 
-def check_stage(sweep: Sweep, stage: StageConfig, data: Dataset, folder: Place) -> None:
-    """Raises SweepError where the stage asks for what cannot be, in the run of that folder or in a new one there."""
-    students = student_sweep(sweep, stage, [f"{number + 1:04d}" for number in range(stage.best)], folder)
+def check_stage(sweep: Sweep, stage: StageConfig, data: Dataset, folder: Place, parents: int) -> None:
+    """Raises SweepError where the stage asks for what cannot be, in the run of that folder or in a new one there.
+
+    parents: how many trials it will have.
+    """
+    students = student_sweep(sweep, stage, [f"{number + 1:04d}" for number in range(max(1, parents))], folder)
     students.check()
     check_students(sweep, students, data)
     _check_same(students)
@@ -116,12 +122,18 @@ def make_models(candidate: Candidate, folder: str) -> list[dict[str, Any]]:
         return [{**asdict(one), "path": _inside(one.path, here)} for one in made]
 
 
-def latencies(places: list[str], input_shape: tuple[int, ...]) -> list[Latency]:
-    """`measure_latency` for models anywhere; each row's `path` is its model's place."""
+def latencies(places: list[str], input_shape: tuple[int, ...]) -> tuple[list[Latency], dict[str, str]]:
+    """Times models anywhere, side by side: each row's `path` is its model's place. And why others cannot be loaded."""
+    models: list[Timed] = []
+    faults: dict[str, str] = {}
     with ExitStack() as stack:
-        paths = {str(stack.enter_context(local_copy(place))): place for place in places}
-        rows = measure_latency([Path(path) for path in paths], input_shape)
-    return [replace(row, path=paths[row.path]) for row in rows]
+        for place in places:
+            path = stack.enter_context(local_copy(place))
+            try:
+                models.append(Timed(place, load(path), input_shape))
+            except ArtefactError as error:
+                faults[place] = str(error)
+        return (measure_calls(models) if models else []), faults
 
 
 def _check_parents(parents: list[str], folder: Place) -> None:
@@ -135,6 +147,7 @@ def _search_students(students: Sweep, stage: StageConfig, session: Session) -> R
     """Trains the students that the stage asks for and their controls; what their run's record has then."""
     folder = students.folder
     write_sweep(students, folder)
+    write_plan(stage, folder)
     journal = SessionJournal(join(folder, "journal"), session.holds_lock)
     record = Record(students.metric, students.sign, journal)
     try:
@@ -150,10 +163,19 @@ def _search_students(students: Sweep, stage: StageConfig, session: Session) -> R
 def _check_same(students: Sweep) -> None:
     """Students of one name are made alike, apart from what varies among them."""
     before = load_run_sweep(students.folder)
-    for name in ("student", "against"):
-        if before and (old := before.train[name]) != (new := students.train[name]):
-            rule = f"must stay as it was for students of the name {students.name!r}; give others another compress.name"
-            raise SweepError(f"compress.{name}: {rule}, but {shorten(old)} became {shorten(new)}")
+    if not before:
+        return
+    old, new = _shared(before), _shared(students)
+    for name, value in new.items():
+        if old.get(name) != value:
+            rule = f"must stay {shorten(old.get(name))} for students of the name {students.name!r}"
+            raise SweepError(f"compress.{name}: {rule}, but got {shorten(value)}; give others another compress.name")
+
+
+def _shared(students: Sweep) -> dict[str, Any]:
+    """What all students share, by dotted names."""
+    own = {f"student.{name}": value for name, value in students.train["student"].items()}
+    return {**own, "against": students.train["against"]}
 
 
 def _candidates(parents: list[str], stage: StageConfig, students: Sweep, made: Record) -> Iterator[Candidate]:
@@ -181,7 +203,7 @@ def _row(students: Sweep, stage: StageConfig, trial: Trial) -> CompressedModel:
 def _make_models(sweep: Sweep, candidates: list[Candidate], record: Record, folder: Place, session: Session) -> None:
     """Each candidate that the record has no model of is a task on the cluster."""
     task = ray.remote(num_cpus=sweep.workers.cpus, num_gpus=sweep.workers.gpus, max_retries=1)(make_models)
-    missing = [candidate for candidate in candidates if candidate.row.id not in record.models]
+    missing = [candidate for candidate in candidates if not _is_made(candidate, record, folder)]
     running = {task.remote(candidate, str(absolute(folder))): candidate for candidate in missing}
     while running:
         session.request.check()
@@ -189,6 +211,12 @@ def _make_models(sweep: Sweep, candidates: list[Candidate], record: Record, fold
             # Last that by whose id one sees that the candidate is done.
             for row in reversed(_rows(done, running.pop(done))):
                 record.add_model(row)
+
+
+def _is_made(candidate: Candidate, record: Record, folder: Place) -> bool:
+    """Whether its model is there, or cannot be; one that failed for another reason, or whose files are gone, is not."""
+    row = record.models.get(candidate.row.id)
+    return row is not None and row["status"] != "failed" and (not row.get("path") or exists(join(folder, row["path"])))
 
 
 def _rows(done: Any, candidate: Candidate) -> list[dict[str, Any]]:
@@ -222,17 +250,32 @@ def _plot_front(record: Record, folder: Place) -> None:
         save_plot(plot_front(models), join(folder, FRONT))
 
 
-def _time_models(sweep: Sweep, record: Record, folder: Place, input_shape: tuple[int, ...]) -> None:
-    """Measures latency with nothing else of the run at work, parents and children in turn."""
-    rows = [row for row in record.models.values() if row.get("path")]
+def _time_models(sweep: Sweep, record: Record, folder: Place, input_shape: tuple[int, ...], session: Session) -> None:
+    """Measures latency with nothing else of the run at work, parents and children in turn; files that cannot be loaded
+    cost their own models only."""
+    rows = [row for row in record.models.values() if row.get("path") and exists(join(folder, row["path"]))]
     if all("latency_1_median_ms" in row for row in rows):
         return
     task = ray.remote(num_cpus=sweep.workers.cpus)(latencies)
     models = {str(absolute(join(folder, row["path"]))): row["id"] for row in rows}
+    timings, faults = _timings(task.remote(list(models), input_shape), session)
+    for place, reason in faults.items():
+        record.add_model({"id": models[place], "status": "rejected", "reason": reason})
     figures: dict[str, dict[str, Any]] = {}
-    for timed in _result(task.remote(list(models), input_shape)):
+    for timed in timings:
         columns = figures.setdefault(models[timed.path], {})
         for name in ("median", "p10", "p90"):
             columns[f"latency_{timed.batch}_{name}_ms"] = getattr(timed, f"{name}_ms")
     for model, columns in figures.items():
         record.add_model({"id": model, **columns})
+
+
+def _timings(task: Any, session: Session) -> tuple[list[Latency], dict[str, str]]:
+    """What `latencies` returns. Raises Halt if it fails, or the run is to stop meanwhile."""
+    while not ray.wait([task], timeout=0.5)[0]:
+        session.request.check()
+    try:
+        timed: tuple[list[Latency], dict[str, str]] = _result(task)
+    except ray.exceptions.RayError as error:
+        raise Halt(TimingFailed(f"latency cannot be measured: {describe(error)}")) from None
+    return timed

@@ -42,8 +42,10 @@ def check_students(sweep: Sweep, students: Sweep, data: Dataset) -> None:
             rule = "must be kl, hints or cross_entropy where values are predicted"
             raise SweepError(f"{_place(config, 'loss')}: {rule}, but got {task.student.loss!r}")
         if task.student.teachers > len(task.parents):
-            rule = f"must be at most compress.best, {len(task.parents)}"
-            raise SweepError(f"{_place(config, 'teachers')}: {rule}, but got {task.student.teachers}")
+            few = sweep.compress is not None and len(task.parents) < sweep.compress.best
+            rule = "must be at most the trials that there are" if few else "must be at most compress.best"
+            where = _place(config, "teachers")
+            raise SweepError(f"{where}: {rule}, {len(task.parents)}, but got {task.student.teachers}")
         if task.student.architecture is not None:
             _check_architecture(sweep, config, task.student.architecture, data)
 

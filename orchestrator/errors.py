@@ -38,6 +38,12 @@ class LockLost(Unfinished):
     remedy = "see that no other process is at work on it"
 
 
+class TimingFailed(Unfinished):
+    """The latency of models could not be measured."""
+
+    remedy = "see to the cause"
+
+
 def unfinished(error: BaseException) -> Unfinished | None:
     """The end of the run that an error of its storage means; None for any other error."""
     if isinstance(error, StoreError):

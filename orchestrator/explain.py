@@ -36,9 +36,14 @@ def explain(error: ValidationError, model: type[BaseModel], place: Callable[[str
 
 def _line(detail: ErrorDetails, model: type[BaseModel], place: Callable[[str], str]) -> str:
     path = [str(part) for part in detail["loc"] if part != "[key]"]
-    key, rule = ".".join(path), _rule(detail, model, path)
-    says_where = not path or rule.startswith((f"{key}:", f"{key}."))
-    return rule if says_where else f"{place(key)}: {rule}"
+    rule = _rule(detail, model, path)
+    named, colon, rest = rule.partition(": ")
+    first = named.split(".")[0] if colon else ""
+    if path and first == path[-1]:  # a value that says where in it the mistake is
+        return f"{place('.'.join([*path[:-1], named]))}: {rest}"
+    if first in _names(_model_at(model, path)):  # a section that speaks of one of its keys
+        return f"{place('.'.join([*path, named]))}: {rest}"
+    return f"{place('.'.join(path))}: {rule}" if path else rule
 
 
 def _rule(detail: ErrorDetails, model: type[BaseModel], path: Sequence[str]) -> str:
@@ -64,12 +69,17 @@ def _better(path: Sequence[str], section: type[BaseModel] | None, got: object) -
     """What to write instead of an unknown key."""
     if section is None:
         return f"{path[-2]!r} is a single value" if len(path) > 1 else "there are no keys here"
-    names = list(section.model_fields)
+    names = _names(section)
     first, *inner = path[-1].split(".")
     if inner and _model_at(section, [first]):
         nested = "".join(f"{{{part}: " for part in inner) + shorten(got, 40) + "}" * len(inner)
         return f"keys are nested here, write {first}: {nested}"
     return nearest(path[-1], names).strip() or f"known are {', '.join(names)}"
+
+
+def _names(section: type[BaseModel] | None) -> list[str]:
+    """The keys that a section takes, those of another that may stand in it directly among them."""
+    return [*section.model_fields, *getattr(section, "short_form", ())] if section else []
 
 
 def _mapping(section: type[BaseModel] | None) -> str:

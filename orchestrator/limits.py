@@ -44,15 +44,15 @@ def reached(rules: Rules, record: Record) -> str:
     if limits.target is not None and best and best.loss <= record.sign * limits.target:
         value = f"{record.metric} {record.sign * best.loss:.4f}"
         return f"trial {best.id} has reached {value}, limits.target {limits.target:g}"
-    if limits.patience and (since := _since_best(record)) >= limits.patience:
+    if limits.patience and (since := _since_best(rules, record)) >= limits.patience:
         return f"{since} trials since the best one, of limits.patience {limits.patience}"
     if len(record.ended) >= rules.faults.give_up and all(trial.status == "failed" for trial in record.ended):
         return f"all of the first {len(record.ended)} trials failed; the last: {record.ended[-1].error}"
     return ""
 
 
-def _since_best(record: Record) -> int:
-    """How many trials have ended since the one with the lowest loss."""
-    losses = [trial.loss for trial in record.ended if trial.loss == trial.loss]
+def _since_best(rules: Rules, record: Record) -> int:
+    """How many trials have ended since the one with the lowest loss, without controls, which search for nothing."""
+    losses = [trial.loss for trial in record.ended if trial.loss == trial.loss and rules.compares(trial.config)]
     lowest = list(accumulate(losses, min))
     return len(losses) - 1 - losses.index(lowest[-1]) if losses else 0

@@ -28,9 +28,9 @@ class Pick:
     def told(self, bounds: Mapping[str, float]) -> str:
         """In words."""
         asked = ", ".join(f"{name} {bound:g}" for name, bound in bounds.items())
-        has = (
-            f"{self.model}: {self.drop:+.2f} points below the best parent, {self.latency_ms:.3g} ms, {self.bytes} bytes"
-        )
+        side = "above" if self.drop < 0 else "below"
+        far = f"{abs(self.drop):.2f} points {side} the best parent"
+        has = f"{self.model}: {far}, {self.latency_ms:.3g} ms, {self.bytes} bytes"
         return f"{asked}: picked {has}" if self.meets else f"{asked}: no model meets this; the closest is {has}"
 
 

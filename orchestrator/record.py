@@ -182,6 +182,11 @@ class Record:
         scored = (trial for trial in self.trials.values() if not math.isnan(trial.loss))
         return heapq.nsmallest(count, scored, key=lambda trial: trial.loss)
 
+    def best_over(self, count: int = 1) -> list[Trial]:
+        """`best` of the trials that are over, of which no epoch and no checkpoint will change."""
+        best = self.best(count + len(self.open))
+        return [trial for trial in best if trial.is_over][:count]
+
     def _first_repeats(self) -> list[Trial]:
         return [trial for trial in self.open.values() if not trial.repeat]
 

@@ -39,5 +39,4 @@ class Retention:
         self._kept = kept
 
     def _best_that_are_over(self) -> set[str]:
-        best = self._record.best(self._keep + len(self._record.open))
-        return {trial.id for trial in [t for t in best if t.is_over][: self._keep]}
+        return {trial.id for trial in self._record.best_over(self._keep)}

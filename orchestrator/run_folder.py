@@ -13,10 +13,14 @@ from orchestrator.journal import Event, Journal
 from orchestrator.lock import LOCK, RunLock
 from orchestrator.picking import Pick, pick
 from orchestrator.record import Record
+from orchestrator.stage import StageConfig, load_stage
 from orchestrator.sweep import Sweep, dump_sweep, load_sweep
+from search_spaces import to_yaml
 from trainables.storage import Place, StoreError, children, delete_tree, exists, join, write_bytes
 
 _SWEEP = "sweep.yaml"
+_PLAN = "plan.yaml"
+"""Beside the sweep of students: the post-stage that wanted them."""
 STUDENTS = "students"
 """In it is a run for each post-stage, by its name: the search for its students."""
 
@@ -63,9 +67,28 @@ class Run:
         """The models that no other beats in both accuracy and latency; see `orchestrator.analysis.front`."""
         return analysis.front(self.models())
 
-    def pick(self) -> Pick | None:
-        """The model that the bounds of the sweep's post-stage pick; see `orchestrator.picking.pick`."""
-        return pick(self.models(), self.sweep.compress.bounds if self.sweep.compress else {})
+    def pick(self, name: str | None = None) -> Pick | None:
+        """The model that the bounds of the stage of that name pick, or of the sweep's own; see `picking.pick`.
+
+        Raises SweepError if there is no stage of that name.
+        """
+        stages = self.stages()
+        if name is not None and name not in stages:
+            raise SweepError(f"name: must be a post-stage of {self.folder}, one of {', '.join(stages)}, got {name!r}")
+        stage = self.sweep.compress if name is None else stages[name]
+        return pick(self.models(), stage.bounds if stage else {})
+
+    def stages(self) -> dict[str, StageConfig]:
+        """The run's post-stages by name: the sweep's own, and those of plans that have students."""
+        own = {self.sweep.compress.name: self.sweep.compress} if self.sweep.compress else {}
+        folders = (join(self.folder, STUDENTS, name) for name in children(join(self.folder, STUDENTS)))
+        plans = (load_stage(join(folder, _PLAN)) for folder in folders if exists(join(folder, _PLAN)))
+        return {**{stage.name: stage for stage in plans}, **own}
+
+    def student_runs(self) -> dict[str, Run]:
+        """The searches for students, by the names of their stages: runs of their own inside this one."""
+        folders = {name: join(self.folder, STUDENTS, name) for name in children(join(self.folder, STUDENTS))}
+        return {name: Run(place, sweep) for name, place in folders.items() if (sweep := load_run_sweep(place))}
 
     def efficiency(self) -> pd.Series:
         """Where the workers' time went; see `orchestrator.analysis.efficiency`."""
@@ -140,6 +163,11 @@ def make_folder(sweep: Sweep) -> None:
 def write_sweep(sweep: Sweep, folder: Place) -> None:
     """Writes the resolved sweep, whole or not at all."""
     write_bytes(join(folder, _SWEEP), dump_sweep(sweep).encode())
+
+
+def write_plan(stage: StageConfig, folder: Place) -> None:
+    """Writes the stage that wants the students in that folder, whole or not at all."""
+    write_bytes(join(folder, _PLAN), to_yaml(stage.model_dump(mode="json")).encode())
 
 
 def _unusable(folder: Place, error: OSError) -> SweepError:

@@ -35,7 +35,7 @@ def run(sweep: Sweep, *, replace: bool = False, quiet: bool = False) -> Run:
         StorageError, StoreError: neither can its storage; nothing has been started.
         Interrupted, Unfinished: the run has ended before its end; `resume` goes on with it.
     """
-    _check(sweep, sweep.folder)
+    check(sweep, sweep.folder)
     earlier_observations(sweep.search.warm_start, sweep)
     check_new(sweep, replace)
     with connected():
@@ -61,7 +61,7 @@ def resume(path: Place, changes: Mapping[str, Any] | None = None, *, quiet: bool
     """
     before = open_run(path)
     sweep = changed(before.sweep, changes or {})
-    _check(sweep, before.folder)
+    check(sweep, before.folder)
     with RunLock(before.folder) as lock, connected():
         slots(sweep.workers)
         write_sweep(sweep, before.folder)
@@ -81,9 +81,12 @@ def compress_run(path: Place, stage: StageConfig | None = None, *, quiet: bool =
     before = open_run(path)
     stage = stage or before.sweep.compress or StageConfig()
     sweep = changed(before.sweep, {"compress": stage.model_dump(mode="json")})
-    _check(sweep, before.folder)
-    if not before.record().best():
-        raise SweepError(f"{before.folder}: must have a trial with a result to compress, but it has none")
+    record = before.record()
+    parents = len(record.best_over(stage.best))
+    check(sweep, before.folder, parents)
+    if not parents:
+        yet = "; halving resume goes on with those that are not over" if record.open else ""
+        raise SweepError(f"{before.folder}: must have a trial with a result to compress, but it has none{yet}")
     with RunLock(before.folder) as lock, connected():
         slots(sweep.workers)
         return _work(sweep, before.folder, lock, quiet, searches=False)
@@ -119,8 +122,11 @@ def _work(sweep: Sweep, folder: Place, lock: RunLock, quiet: bool, *, searches: 
     return open_run(folder)
 
 
-def _check(sweep: Sweep, folder: Place) -> None:
-    """Raises SweepError or DataError before anything is started in that folder."""
+def check(sweep: Sweep, folder: Place, parents: int | None = None) -> None:
+    """Raises SweepError or DataError before anything is started in that folder.
+
+    parents: how many trials the post-stage will have; None is as many as there can be.
+    """
     if sweep.trains_students:
         raise SweepError(f"{sweep.name}: holds students of a run; go on with that run: halving compress RUN")
     sweep.check()
@@ -128,4 +134,5 @@ def _check(sweep: Sweep, folder: Place) -> None:
         return
     data = check_data(sweep)
     if sweep.compress:
-        check_stage(sweep, sweep.compress, data, folder)
+        most = sweep.compress.best if sweep.most_trials is None else min(sweep.compress.best, sweep.most_trials)
+        check_stage(sweep, sweep.compress, data, folder, most if parents is None else parents)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 
 import pandas as pd
@@ -24,12 +25,14 @@ from orchestrator.tables import models_table, trials_table
 
 _WIDTH = 120
 """Columns where there is no terminal to ask, such as a file."""
+_LONG = 40
+"""Characters of a cell above which it may take several lines."""
 
 
 def show(run: Run, *, count: int = 10, stage: StageConfig | None = None) -> None:
     """Prints the best trials, what ASHA saved, the models beside their parents, and where the files are.
 
-    stage: the post-stage whose bounds pick a model; None is the sweep's own.
+    stage: the post-stage whose bounds pick a model; None is each of the run's.
     """
     console, sweep = _console(), run.sweep
     record = run.record()
@@ -47,7 +50,12 @@ def show(run: Run, *, count: int = 10, stage: StageConfig | None = None) -> None
         _print_search(console, sweep, record, trials)
         _print_failures(console, trials)
     if not models.empty:
-        _print_models(console, models, stage or sweep.compress)
+        _print_models(console, models)
+    for name, students in run.student_runs().items():
+        _print_students(console, name, students)
+    for one in [stage] if stage else run.stages().values():
+        if picked := pick(models, one.bounds):
+            console.print(picked.told(one.bounds), markup=False, highlight=False, soft_wrap=True)
     console.print(f"{len(trials)} trials, {len(models)} models in {run.folder}", soft_wrap=True, highlight=False)
 
 
@@ -87,8 +95,8 @@ def _print_search(console: Console, sweep: Sweep, record: Record, trials: pd.Dat
         console.print(f"the space is exhausted: all of its {sweep.space.size} configurations were tried")
 
 
-def _print_models(console: Console, models: pd.DataFrame, stage: StageConfig | None) -> None:
-    """The models, the front among them, what teachers were worth, and the one that meets the bounds."""
+def _print_models(console: Console, models: pd.DataFrame) -> None:
+    """The models, the front among them, and what teachers were worth."""
     console.print(_table("models", _model_columns(beside_parents(models))))
     for row in models[models["status"] != "ok"].itertuples():
         console.print(f"{row.id} is {row.status}: {row.reason}", markup=False)
@@ -102,8 +110,18 @@ def _print_models(console: Console, models: pd.DataFrame, stage: StageConfig | N
             f"with a teacher beside without, trained alike: {gains.mean():+.2f} points on test in the mean over"
             f" {len(gains)} students, from {gains.min():+.2f} to {gains.max():+.2f}"
         )
-    if stage and (picked := pick(models, stage.bounds)):
-        console.print(picked.told(stage.bounds), markup=False, soft_wrap=True)
+
+
+def _print_students(console: Console, name: str, run: Run) -> None:
+    """What became of all the students of a stage, those included of which there is no model."""
+    record = run.record()
+    controls = [trial for trial in record.trials.values() if not run.sweep.compares(trial.config)]
+    counts = Counter(trial.status for trial in record.trials.values() if trial not in controls)
+    told = ", ".join(f"{count} {status}" for status, count in counts.items()) or "none yet"
+    beside = f"; {len(controls)} controls" if controls else ""
+    console.print(f"students {name}: {told}{beside}; in {run.folder}", markup=False, highlight=False, soft_wrap=True)
+    if record.limit:
+        console.print(f"the search for students {name} ended early: {record.limit}", markup=False, soft_wrap=True)
 
 
 def _print_failures(console: Console, trials: pd.DataFrame) -> None:
@@ -129,8 +147,8 @@ def _model_columns(models: pd.DataFrame) -> pd.DataFrame:
         "bytes": ("bytes", _short),
         "ms, 1": ("latency_1_median_ms", "{:.3f}".format),
         "ms, 32": ("latency_32_median_ms", "{:.3f}".format),
-        "faster, 1": ("faster_1", "{:.2f}x".format),
-        "faster, 32": ("faster_32", "{:.2f}x".format),
+        "faster\nat 1": ("faster_1", "{:.2f}x".format),
+        "faster\nat 32": ("faster_32", "{:.2f}x".format),
     }
     students = models["kind"].where(models["loss"] == "", models["kind"] + " " + models["loss"])
     frame = pd.DataFrame({"model": models["id"], "how": students.where(models["kind"] != "int8", "int8")})
@@ -150,11 +168,19 @@ def _short(number: float) -> str:
 
 
 def _table(title: str, frame: pd.DataFrame) -> Table:
+    """Where the screen is too narrow, long texts are broken before any figure is cut."""
     table = Table(
-        title=f"\n{title}", title_justify="left", title_style="bold", box=SIMPLE_HEAD, show_edge=False, pad_edge=False
+        title=f"\n{title}",
+        title_justify="left",
+        title_style="bold",
+        box=SIMPLE_HEAD,
+        show_edge=False,
+        pad_edge=False,
+        padding=(0, 1, 0, 0),
     )
     for index, name in enumerate(frame.columns):
-        table.add_column(str(name), justify="right" if index else "left", no_wrap=True)
+        breaks = name == "how" or frame.iloc[:, index].map(lambda value: len(_cell(value))).max() > _LONG
+        table.add_column(str(name), justify="right" if index else "left", no_wrap=not breaks, overflow="fold")
     for row in frame.itertuples(index=False):
         table.add_row(*(_cell(value) for value in row))
     return table

@@ -36,7 +36,7 @@ def student_sweep(sweep: Sweep, stage: StageConfig, parents: Sequence[str], fold
         "seed": sweep.seed,
         "storage": str(join(folder, STUDENTS)),
         "space": _space(stage, parents),
-        "search": stage.search or _DEFAULT_SEARCH[stage.space is not None],
+        "search": _search(stage, parents),
         "asha": stage.asha,
         "metric": sweep.metric if own else "val_loss",
         "mode": sweep.mode if own else "min",
@@ -52,7 +52,7 @@ def student_sweep(sweep: Sweep, stage: StageConfig, parents: Sequence[str], fold
             "against": stage.against,
         },
     }
-    return make_sweep(values, "compress")
+    return make_sweep(values, "compress.")
 
 
 def student_searcher(sweep: Sweep, stage: StageConfig, at_limit: Callable[[], bool] = lambda: False) -> Searcher:
@@ -125,6 +125,12 @@ def _front_first(items: Sequence[Item], points: Sequence[Point]) -> list[Item]:
 
 def _control(config: Config) -> Config:
     return {**config, "control": True}
+
+
+def _search(stage: StageConfig, parents: Sequence[str]) -> SearchConfig:
+    """The stage's search, or the usual one. What it starts with is of the best parent unless it names another."""
+    search = stage.search or _DEFAULT_SEARCH[stage.space is not None]
+    return search.model_copy(update={"start": [{"parent": parents[0], **config} for config in search.start]})
 
 
 def _space(stage: StageConfig, parents: Sequence[str]) -> Space:

@@ -264,11 +264,12 @@ class Sweep(Section):
 
     def _check_training(self) -> None:
         shape = LoopConfig if self.has_own_loop else StudentConfig if self.trains_students else TrainConfig
+        shared = "" if self.trains_students else "train."
         for config in ({}, *self.space.corners()):
             try:
                 train = self.trial_config(config)
             except ValidationError as error:
-                raise ValueError(explain(error, shape, partial(place_of, config))) from None
+                raise ValueError(explain(error, shape, partial(place_of, config, shared=shared))) from None
             if config and isinstance(train, TrainConfig):
                 self._check_workers(config, train)
 
@@ -288,26 +289,27 @@ class Sweep(Section):
             return
         grace, brackets = self.asha.grace_period, self.asha.brackets
         if grace > self.epochs:
-            raise ValueError(f"asha.grace_period: must be at most train.epochs, {self.epochs}, but got {grace}")
+            whose = "epochs" if self.trains_students else "train.epochs"
+            raise ValueError(f"asha.grace_period: must be at most {whose}, {self.epochs}, but got {grace}")
         rungs = self.asha.rungs(self.epochs)
         if brackets > rungs:
             rule = f"asha.brackets: must be at most {rungs}, the rungs from {grace} to {self.epochs} epochs"
             raise ValueError(f"{rule} at reduction_factor {self.asha.reduction_factor:g}, but got {brackets}")
 
 
-def place_of(config: Config, key: str) -> str:
-    """Where a key of the training configuration comes from: the space or what all trials share."""
+def place_of(config: Config, key: str, shared: str = "train.") -> str:
+    """Where a key of the training configuration comes from: the space or what all trials share, which begins so."""
     varies = any(key == name or key.startswith(f"{name}.") for name in config)
-    return f"space.parameters.{key}" if varies else f"train.{key}"
+    return f"space.parameters.{key}" if varies else f"{shared}{key}"
 
 
-def make_sweep(values: Mapping[str, Any], where: str = "sweep") -> Sweep:
-    """A checked sweep; SweepError says what is wrong and where."""
+def make_sweep(values: Mapping[str, Any], where: str = "sweep: ") -> Sweep:
+    """A checked sweep; SweepError says what is wrong, each line with `where` before it."""
     try:
         return Sweep.model_validate(dict(values))
     except ValidationError as error:
         lines = explain(error, Sweep).splitlines()
-        raise SweepError("\n".join(f"{where}: {line}" for line in lines)) from None
+        raise SweepError("\n".join(f"{where}{line}" for line in lines)) from None
 
 
 def load_sweep(path: Place) -> Sweep:
@@ -315,7 +317,7 @@ def load_sweep(path: Place) -> Sweep:
     values, local = load_mapping(path), local_path(path)
     if local is not None:
         values |= _beside(local.parent, values)
-    return make_sweep(values, str(path))
+    return make_sweep(values, f"{path}: ")
 
 
 def _beside(folder: Path, values: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,6 +7,9 @@ import pytest
 
 from orchestrator import SearchConfig, StageConfig, SweepError, compress, compress_run, open_run, resume, run
 from orchestrator.compression import FRONT
+from orchestrator.journal import Journal
+from orchestrator.record import Record
+from orchestrator.run_folder import write_sweep
 from orchestrator.sweep import make_sweep
 from search_spaces import Space
 from trainables import ModelConfig, TrainConfig, Trainer, evaluate, load_data
@@ -89,7 +92,9 @@ def test_a_stage_that_is_done_is_not_done_again_and_its_name_is_taken(again):
     assert len(second.models()) == len(first) + 1
     assert {path: (again.folder / path).stat().st_mtime for path in first["path"]} == written
     assert list(second.students("half")["trial"]) == ["0001", "0002", "0003", "0004"]
-    with pytest.raises(SweepError, match=r"compress\.student: must stay as it was for students of the name 'half'"):
+    with pytest.raises(
+        SweepError, match=r"compress\.student\.lr: must stay 0.02 for students of the name 'half', but got 0.2"
+    ):
         compress_run(again.folder, StageConfig.model_validate({**plan, "lr": 0.2}), quiet=True)
     assert "half" not in (again.folder / "sweep.yaml").read_text()
     with pytest.raises(SweepError, match="half: holds students of a run"):
@@ -114,6 +119,41 @@ def test_a_damaged_parent_costs_its_own_models_only(again):
     broken = models[models["parent"] == second]
     assert set(broken["status"]) == {"rejected"}
     assert all("is not a whole checkpoint" in reason for reason in broken["reason"])
+
+
+def test_files_of_models_that_are_gone_are_made_again_and_damaged_ones_cost_their_own_model_only(again):
+    plan = {"name": "half", "best": 2, "keep_macs": [], "epochs": 1, "int8": False}
+    first = compress_run(again.folder, StageConfig.model_validate(plan), quiet=True).models()
+    shutil.rmtree((again.folder / first["path"][0]).parent)
+    (again.folder / first["path"][1]).write_bytes(b"damaged")
+    more = {"name": "more", "best": 1, "keep_macs": [0.5], "epochs": 1, "int8": False, "max_latency_ms": 1000.0}
+    result = compress_run(again.folder, StageConfig.model_validate(more), quiet=True)
+    models = result.models()
+    made = first["parent"][0] == result.best()["trial"].iloc[0]
+    assert (again.folder / first["path"][0]).exists() == made
+    assert models["status"][1] == "rejected"
+    assert "model.onnx cannot be loaded" in models["reason"][1]
+    assert models["status"][2] == "ok"
+    assert models["latency_1_median_ms"].notna()[2]
+    assert list(result.stages()) == ["more"]
+    assert result.pick() is None
+    assert result.pick("more").meets
+    with pytest.raises(SweepError, match=r"must be a post-stage of .*, one of more, got 'mroe'"):
+        result.pick("mroe")
+
+
+def test_trials_that_are_not_over_are_no_parents(tiny):
+    sweep = tiny()
+    write_sweep(sweep, sweep.folder)
+    journal = Journal(sweep.folder / "journal")
+    record = Record(sweep.metric, sweep.sign, journal)
+    record.begin_session(1)
+    trial = record.propose({"optimizer.lr": 0.1, "model.width": 8}).id
+    metrics = {"epoch": 1, "val_accuracy": 0.5, "seconds": 1.0}
+    record.report(trial, {"metrics": metrics, "timing": {}, "node": "", "finished": False})
+    journal.close()
+    with pytest.raises(SweepError, match=r"must have a trial with a result .* halving resume goes on with those"):
+        compress_run(sweep.folder, quiet=True)
 
 
 def test_parents_without_a_checkpoint_are_an_error(again):
@@ -161,4 +201,9 @@ def test_a_model_that_never_saw_a_sweep_becomes_a_run(tmp_path, space):
     other = Trainer(train.model_copy(update={"model": ModelConfig(name="mlp", width=24)}), load_data(train.data))
     with pytest.raises(SweepError, match=r"model: must have the parameters that train\.model, mlp, builds"):
         compress(other.model, train, stage, name="other", storage=str(tmp_path), quiet=True)
+    more = StageConfig.model_validate({"best": 2, "teachers": 2})
+    with pytest.raises(
+        SweepError, match=r"compress\.teachers: must be at most the trials that there are, 1, but got 2"
+    ):
+        compress(trainer.model, train, more, name="other", storage=str(tmp_path), quiet=True)
     assert not (tmp_path / "other").exists()

@@ -6,9 +6,11 @@ import pytest
 
 from orchestrator.journal import Journal
 from orchestrator.record import Record
-from orchestrator.run_folder import make_folder, open_run
+from orchestrator.run_folder import make_folder, open_run, write_plan, write_sweep
 from orchestrator.searchers import GridSearcher
 from orchestrator.show import show
+from orchestrator.stage import StageConfig
+from orchestrator.students import student_sweep
 
 
 @pytest.fixture
@@ -41,3 +43,56 @@ def test_a_space_of_which_nothing_is_left_is_said_to_be_exhausted(small, capsys,
 
 def test_no_more_trials_are_promised_than_the_space_has(small):
     assert small.most_trials == 4
+
+
+def model(name: str, kind: str, **figures: object) -> dict[str, object]:
+    scores = {"val_accuracy": 0.98123, "test_accuracy": 0.98123, "control_test": 0.97}
+    times = {"latency_1_median_ms": 12.345, "latency_32_median_ms": 123.456}
+    row = {"id": name, "parent": "0001", "kind": kind, "status": "ok", "reason": "", "source": "", "loss": ""}
+    return {**row, **scores, **times, "val_r2": None, "test_r2": None, "macs": 123456789, "bytes": 1234567, **figures}
+
+
+@pytest.fixture
+def compressed(small):
+    """A run with models and a search for students that ended early, under the name of a plan's file."""
+    make_folder(small)
+    record = Record(small.metric, small.sign, Journal(small.folder / "journal"))
+    record.begin_session(1)
+    record.add_model(model("0001-dense", "dense"))
+    for name in ("0001-student-0001", "0001-quite-a-long-name-of-a-plan-0001"):
+        record.add_model(model(name, "pruned", loss="logit_standard"))
+        record.add_model(model(f"{name}-int8", "int8", loss="logit_standard", source=name))
+    stage = StageConfig.model_validate({"name": "tiny", "best": 1, "keep_macs": [0.5, 0.3], "max_bytes": 5})
+    students = student_sweep(small, stage, ["0001"], small.folder)
+    write_sweep(students, students.folder)
+    write_plan(stage, students.folder)
+    record = Record(students.metric, students.sign, Journal(students.folder / "journal"))
+    record.begin_session(1)
+    for keep in (0.5, 0.3):
+        record.end(record.propose({"parent": "0001", "keep_macs": keep}).id, "stopped")
+    record.reach_limit("0.5 minutes have passed")
+    return open_run(small.folder)
+
+
+def test_no_figure_is_cut_however_long_names_are(compressed, capsys):
+    show(compressed)
+    text = capsys.readouterr().out
+    table = text[: text.index("\nfront")]
+    assert "…" not in text
+    assert max(len(line) for line in table.splitlines()) <= 120
+    assert table.count("123.456") == 5
+
+
+def test_students_without_a_model_and_what_their_search_ended_by_are_told(compressed, capsys):
+    show(compressed)
+    text = capsys.readouterr().out
+    assert "students tiny: 2 stopped; in " in text
+    assert "the search for students tiny ended early: 0.5 minutes have passed" in text
+
+
+def test_a_plan_that_is_done_still_picks(compressed, capsys):
+    show(compressed)
+    text = capsys.readouterr().out
+    assert "max_bytes 5: no model meets this; the closest is 0001-" in text
+    assert ": 0.00 points below the best parent, 12.3 ms, 1234567 bytes" in text
+    assert not compressed.pick("tiny").meets

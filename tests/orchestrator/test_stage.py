@@ -77,6 +77,16 @@ WRONG = [
         "compress.space.parameters.teachers: must be at most compress.best, 2, but got 3",
     ),
     ({"architecture": {"name": "mlpp"}}, "compress.architecture.name: must be one of"),
+    ({"epoch": 3}, "compress.epoch: unknown key; did you mean 'epochs'?"),
+    ({"student": {"epochs": 2, "steps": 3}}, "compress.student.steps: must be at most epochs, 2, but got 3"),
+    ({"epochs": 2, "steps": 3}, "compress.steps: must be at most epochs, 2, but got 3"),
+    ({"space": SPACE, "keep_macs": [0.5]}, "compress.keep_macs: must be left out where there is a space"),
+    ({"space": {"parameters": {"temprature": {"uniform": [1, 4]}}}}, "compress.space.parameters.temprature: unknown"),
+    ({"space": {"parameters": {"steps": {"int": [1, 4]}}}, "epochs": 2}, "compress.space.parameters.steps: must be at"),
+    ({"space": {"parameters": {"lr": {"log_uniform": [0, 1]}}}}, "compress.space.parameters.lr.log_uniform: `low > 0`"),
+    ({"space": SPACE, "asha": {"grace_period": 11}}, "compress.asha.grace_period: must be at most epochs, 10, but got"),
+    ({"teachers": 5, "best": 5}, "compress.teachers: must be at most the trials that there are, 4, but got 5"),
+    ({"space": SPACE, "search": {"trials": 2, "start": [{"keep_macs": 0.9}]}}, "compress.search.start.0"),
 ]
 
 
@@ -102,4 +112,4 @@ def test_students_need_not_have_the_layers_for_the_stages_of_their_parents(tiny,
     train = {"model": {"name": "mlp", "depth": 6}, "epochs": 4, "parallel": {"stages": 4}}
     architecture = {"architecture": {"name": "mlp", "depth": 1}}
     sweep = tiny(train=train, workers={"count": 4}, compress=architecture)
-    check_stage(sweep, sweep.compress, check_data(sweep), tmp_path)
+    check_stage(sweep, sweep.compress, check_data(sweep), tmp_path, parents=1)

@@ -108,6 +108,16 @@ def test_students_of_a_grid_are_each_parents_sizes_and_then_their_controls(tiny,
     assert sweep.trial_config(done[0].config).student.loss == "kl"
 
 
+def test_a_search_starts_as_asked_with_students_of_the_best_parent(tiny, tmp_path):
+    search = {"name": "bayes", "trials": 3, "start": [{"keep_macs": 0.3}, {"keep_macs": 0.4, "parent": "0001"}]}
+    space = {"parameters": {"keep_macs": {"uniform": [0.1, 0.9]}}}
+    stage, sweep = students(tiny, tmp_path, {"space": space, "search": search})
+    searcher = student_searcher(sweep, stage)
+    first = searcher.suggest([], [])
+    assert first == {"parent": "0002", "keep_macs": 0.3}
+    assert searcher.suggest([], [first]) == {"parent": "0001", "keep_macs": 0.4}
+
+
 def test_controls_wait_for_the_students_under_way(tiny, tmp_path):
     stage, sweep = students(tiny, tmp_path, {"keep_macs": [0.5, 0.25], "best": 1}, parents=("0001",))
     searcher = student_searcher(sweep, stage)
@@ -191,6 +201,20 @@ def test_a_limit_ends_students_and_leaves_controls_their_epochs(tiny, tmp_path):
     assert scheduler.hear(control, report(2, 1.0, 0.5))
     assert record.limit
     assert [trial.status for trial in record.trials.values()] == ["stopped", "pending"]
+
+
+def test_controls_do_not_use_up_the_patience_of_the_search(tiny, tmp_path):
+    space = {"parameters": {"keep_macs": {"uniform": [0.1, 0.9]}}}
+    stage = {"space": space, "search": {"name": "random", "trials": 9}, "limits": {"patience": 2}, "epochs": 1}
+    _, sweep = students(tiny, tmp_path, stage, ("0001",))
+    record = Record("val_loss", 1.0)
+    scheduler = Asha(sweep, record)
+    record.begin_session(1)
+    for number, control in enumerate([False, True, True, True, False, False, False]):
+        config = {"parent": "0001", "keep_macs": 0.5 - 0.01 * number, **({"control": True} if control else {})}
+        assert not record.limit
+        scheduler.hear(record.propose(config).id, report(1, 1.0 + number, 0.5, True))
+    assert record.limit == "2 trials since the best one, of limits.patience 2"
 
 
 def test_a_random_search_is_not_changed_by_two_aims(tiny):

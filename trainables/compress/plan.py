@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 from torch import nn
@@ -122,6 +122,8 @@ class CompressPlan(_Settings):
         int8: whether models are quantised as well.
     """
 
+    short_form: ClassVar[tuple[str, ...]] = tuple(StudentConfig.model_fields)
+
     best: Count = 2
     keep_macs: Annotated[tuple[Fraction, ...], Field(strict=False)] | None = (0.5, 0.25)
     student: StudentConfig = StudentConfig()
@@ -134,7 +136,7 @@ class CompressPlan(_Settings):
         if not isinstance(values, Mapping):
             return values
         own = {key: value for key, value in values.items() if key in cls.model_fields}
-        beside = {key: value for key, value in values.items() if key not in own and key in StudentConfig.model_fields}
+        beside = {key: value for key, value in values.items() if key not in own and key in cls.short_form}
         if beside and "student" in own:
             raise ValueError(f"student: must hold all its settings, but {', '.join(beside)} stands beside it")
         student = own.get("student", beside)
@@ -155,8 +157,11 @@ class CompressPlan(_Settings):
     def _fits(self) -> Self:
         if self.keep_macs and self.student.architecture is not None:
             raise ValueError(
-                f"keep_macs: must be left out where student.architecture is given, but got {self.keep_macs}"
+                f"keep_macs: must be left out where student.architecture is given, but got {list(self.keep_macs)}"
             )
+        asked = "architecture" if self.student.architecture is not None else "sparsity" if self.student.sparsity else ""
+        if self.keep_macs == () and asked:
+            raise ValueError(f"keep_macs: must ask for students where there is their {asked}, but got []")
         return self
 
     @property

@@ -72,6 +72,8 @@ WRONG: list[tuple[dict[str, Any], str]] = [
         "keep_macs: must be left out where architecture",
     ),
     ({"keep_macs": [0.5], "architecture": {"name": "mlp"}}, "must be left out where student.architecture is given"),
+    ({"keep_macs": [], "architecture": {"name": "mlp"}}, "keep_macs: must ask for students where there is their arch"),
+    ({"keep_macs": [], "sparsity": 0.8}, "keep_macs: must ask for students where there is their sparsity, but got []"),
 ]
 
 
