@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from orchestrator.stage import load_stage
 from orchestrator.sweep import load_sweep, make_sweep
 from search_spaces import load_space
 
@@ -32,6 +33,12 @@ def test_the_search_with_constraints_is_sound(tmp_path):
     sweep = load_sweep(tmp_path / "sweep.yaml")
     assert sweep.space.constraints
     assert sweep.search.repeats == 3
+
+
+def test_the_plan_for_small_models_is_sound(tmp_path):
+    (tmp_path / "tiny.yaml").write_text(blocks("yaml")[3])
+    stage = load_stage(tmp_path / "tiny.yaml")
+    assert (stage.name, stage.search.trials) == ("tiny", 16)
 
 
 def test_links_lead_somewhere():
