@@ -28,8 +28,7 @@ SPACE = {
 
 
 def stage(epochs: int, budget: int) -> StageConfig:
-    """Students of `epochs` each, until `budget` of them are trained in all. Controls, which seed.py has, would come
-    after that, so there are none."""
+    """Students of `epochs` each, until `budget` of them are trained in all; controls of the chosen come on top."""
     return StageConfig.model_validate(
         {
             "name": STAGE,
