@@ -45,7 +45,9 @@ def stage(epochs: int, budget: int) -> StageConfig:
 
 def figures(run: Run, budget: int) -> Iterator[Figure]:
     """What the search tried, and what it found."""
-    students, models = run.students(STAGE), run.models()
+    models, students = run.models(), run.students(STAGE)
+    if "config.control" in students:
+        students = students[students["config.control"].isna()]
     record = open_run(Path(str(run.folder), STUDENTS, STAGE)).record()
     yield Figure(name="search: budget", value=budget, unit="epochs")
     yield Figure(name="search: epochs trained", value=int(students["epochs"].sum()))
