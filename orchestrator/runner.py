@@ -105,7 +105,6 @@ def _work(sweep: Sweep, folder: Place, lock: RunLock, quiet: bool, *, searches: 
                 search(sweep, folder, record, events, session)
             else:
                 record.begin_session(slots(sweep.workers))
-            events.clear()
             if sweep.compress:
                 compress_best(sweep, sweep.compress, record, folder, session)
         lock.check()

@@ -44,7 +44,7 @@ def search(
     sweep: Sweep,
     folder: Place,
     record: Record,
-    events: Sequence[Event],
+    events: list[Event],
     session: Session,
     searcher: Searcher | None = None,
 ) -> None:
@@ -52,6 +52,7 @@ def search(
 
     Args:
         record: with the events of its journal replayed.
+        events: of the journal; emptied when the rungs have them, since a long run has many.
         searcher: proposes until it has nothing more; None is the sweep's own, within its limits and number of trials.
 
     Raises:
@@ -64,6 +65,7 @@ def search(
         record.learn(place, observations)
     asha, retention = Asha(sweep, record), Retention(record, folder, sweep.keep_checkpoints)
     asha.replay(events)
+    events.clear()
     retention.clear()
     record.listen(retention)
     hands_out = RaySearcher(
