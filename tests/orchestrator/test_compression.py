@@ -196,7 +196,7 @@ def test_a_model_that_never_saw_a_sweep_becomes_a_run(tmp_path, space):
     models = result.models()
     assert list(models["status"]) == ["ok"] * (2 if space is None else 3)
     accuracy = evaluate(trainer.model, load_data(train.data).validation).accuracy
-    assert models["val_accuracy"][0] == pytest.approx(accuracy)
+    assert models.set_index("kind")["val_accuracy"]["dense"] == pytest.approx(accuracy)
     assert result.best()["val_accuracy"].iloc[0] == pytest.approx(accuracy)
     other = Trainer(train.model_copy(update={"model": ModelConfig(name="mlp", width=24)}), load_data(train.data))
     with pytest.raises(SweepError, match=r"model: must have the parameters that train\.model, mlp, builds"):
