@@ -6,8 +6,8 @@ from orchestrator.errors import SweepError
 from orchestrator.sweep import Sweep, place_of
 from search_spaces import Config
 from trainables import DataConfig, Dataset, ModelError, SettingError, check_fit, check_model, load_data
-from trainables.compress import OF_CLASSES, StudentTask
-from trainables.config import ModelConfig, ParallelConfig
+from trainables.compress import OF_CLASSES, StudentConfig, StudentTask
+from trainables.config import ParallelConfig
 
 _NOT_OF = {"regression": "val_accuracy", "classification": "val_r2"}
 _PARTED_ALIKE = {name: DataConfig.model_fields[name].default for name in ("seed", "validation", "test")}
@@ -46,20 +46,25 @@ def check_students(sweep: Sweep, students: Sweep, data: Dataset) -> None:
             rule = "must be at most the trials that there are" if few else "must be at most compress.best"
             where = _place(config, "teachers")
             raise SweepError(f"{where}: {rule}, {len(task.parents)}, but got {task.student.teachers}")
-        if task.student.architecture is not None:
-            _check_architecture(sweep, config, task.student.architecture, data)
+        _check_own(sweep, config, task.student, data)
 
 
-def _check_architecture(sweep: Sweep, config: Config, architecture: ModelConfig, data: Dataset) -> None:
+def _check_own(sweep: Sweep, config: Config, student: StudentConfig, data: Dataset) -> None:
+    """Whether what a student has in place of its parent's fits the data."""
+    own = {"model": student.architecture, "augment": student.augment}
+    changes = {name: settings for name, settings in own.items() if settings is not None}
+    if not changes:
+        return
     # Students are not cut into stages, though their parents may be.
-    changes = {"model": architecture, "parallel": ParallelConfig()}
-    train = sweep.train_config(next(sweep.space.corners())).model_copy(update=changes)
+    train = sweep.train_config(next(sweep.space.corners()))
     try:
-        check_model(architecture)
-        check_fit(train, data)
+        if student.architecture is not None:
+            check_model(student.architecture)
+        check_fit(train.model_copy(update={**changes, "parallel": ParallelConfig()}), data)
     except (ModelError, SettingError) as error:
-        rest = str(error).removeprefix("model.")
-        raise SweepError(f"{_place(config, 'architecture.' + rest)}") from None
+        message = str(error)
+        message = f"architecture.{message.removeprefix('model.')}" if message.startswith("model.") else message
+        raise SweepError(_place(config, message)) from None
 
 
 def _place(config: Config, key: str) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from search_spaces import nearest, shorten
@@ -78,8 +79,13 @@ def _better(path: Sequence[str], section: type[BaseModel] | None, got: object) -
 
 
 def _names(section: type[BaseModel] | None) -> list[str]:
-    """The keys that a section takes, those of another that may stand in it directly among them."""
-    return [*section.model_fields, *getattr(section, "short_form", ())] if section else []
+    return list(_fields(section)) if section else []
+
+
+def _fields(section: type[BaseModel]) -> dict[str, FieldInfo]:
+    """By the keys that a section takes, those of another that may stand in it directly among them."""
+    own, beside = section.model_fields, getattr(section, "short_form", None)
+    return own | beside.model_fields | own if beside else own
 
 
 def _mapping(section: type[BaseModel] | None) -> str:
@@ -101,7 +107,7 @@ def _hint(detail: ErrorDetails) -> str:
 def _model_at(model: type[BaseModel], path: Sequence[str]) -> type[BaseModel] | None:
     """The model that `path` leads to; None if it leads to a value."""
     for part in path:
-        field = model.model_fields.get(part)
+        field = _fields(model).get(part)
         inner = _model_in(field.annotation) if field else None
         if inner is None:
             return None

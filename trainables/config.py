@@ -281,7 +281,7 @@ def _mutable(tree: Mapping[str, Any]) -> dict[str, Any]:
 def _lay_over(model: type[BaseModel], tree: dict[str, Any], key: str, value: Any) -> None:
     *sections, last = path = key.split(".")
     for depth, section in enumerate(sections, 1):
-        found = tree.setdefault(section, {})
+        found = tree[section] = {} if tree.get(section) is None else tree[section]
         if not isinstance(found, dict):
             raise _no_section(model, path, depth, found, value)
         tree = found

@@ -77,6 +77,12 @@ WRONG = [
         "compress.space.parameters.teachers: must be at most compress.best, 2, but got 3",
     ),
     ({"architecture": {"name": "mlpp"}}, "compress.architecture.name: must be one of"),
+    ({"augment": {"erse": 0.1}}, "compress.augment.erse: unknown key; did you mean 'erase'?"),
+    ({"augment": {"crop": 8}}, "compress.augment.crop: `crop < side` must hold, but got crop=8"),
+    (
+        {"space": {"parameters": {"augment.crop": {"int": [0, 9]}}}},
+        "compress.space.parameters.augment.crop: `crop < side` must hold, but got crop=9",
+    ),
     ({"epoch": 3}, "compress.epoch: unknown key; did you mean 'epochs'?"),
     ({"student": {"epochs": 2, "steps": 3}}, "compress.student.steps: must be at most epochs, 2, but got 3"),
     ({"epochs": 2, "steps": 3}, "compress.steps: must be at most epochs, 2, but got 3"),

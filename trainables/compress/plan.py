@@ -9,7 +9,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 from torch import nn
 
-from trainables.config import Count, ModelConfig, TrainConfig
+from trainables.config import AugmentConfig, Count, ModelConfig, TrainConfig
 
 Target = Literal["macs", "parameters", "latency"]
 Importance = Literal["magnitude", "taylor", "bn_scale"]
@@ -45,6 +45,8 @@ class StudentConfig(_Settings):
         distil_weight: the teacher's share of the loss; the rest is the task's own.
         teachers: so many of the run's best trials teach together, by the mean of their predictions; 0 is the parent.
         epochs, lr, weight_decay, batch_size: of the training; None is the parent's.
+        augment: random changes to training inputs, all of them; None is the parent's. A student has fewer weights to
+            learn them with: what helped its parent may be too much for it.
     """
 
     keep_macs: Annotated[float, Field(gt=0, le=1)] | None = 0.5
@@ -63,6 +65,7 @@ class StudentConfig(_Settings):
     lr: Annotated[float, Field(gt=0)] = 0.02
     weight_decay: Annotated[float, Field(ge=0)] | None = None
     batch_size: Annotated[Count, Field(ge=2)] | None = None
+    augment: AugmentConfig | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -122,7 +125,7 @@ class CompressPlan(_Settings):
         int8: whether models are quantised as well.
     """
 
-    short_form: ClassVar[tuple[str, ...]] = tuple(StudentConfig.model_fields)
+    short_form: ClassVar[type[BaseModel]] = StudentConfig
 
     best: Count = 2
     keep_macs: Annotated[tuple[Fraction, ...], Field(strict=False)] | None = (0.5, 0.25)
@@ -136,7 +139,7 @@ class CompressPlan(_Settings):
         if not isinstance(values, Mapping):
             return values
         own = {key: value for key, value in values.items() if key in cls.model_fields}
-        beside = {key: value for key, value in values.items() if key not in own and key in cls.short_form}
+        beside = {key: value for key, value in values.items() if key not in own and key in cls.short_form.model_fields}
         if beside and "student" in own:
             raise ValueError(f"student: must hold all its settings, but {', '.join(beside)} stands beside it")
         student = own.get("student", beside)

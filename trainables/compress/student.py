@@ -213,6 +213,7 @@ class StudentTrainer:
                 "model": config.architecture or parent.model,
                 "epochs": self._epochs_of(number),
                 "batch_size": config.batch_size or parent.batch_size,
+                "augment": config.augment or parent.augment,
                 "seed": (parent.seed + number) % 2**32,
                 "optimizer": OptimizerConfig(lr=config.lr, weight_decay=decay, clip_norm=parent.optimizer.clip_norm),
                 "schedule": ScheduleConfig(),

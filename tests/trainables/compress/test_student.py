@@ -14,6 +14,7 @@ import torch.multiprocessing as mp
 from torch import nn
 
 from trainables import (
+    AugmentConfig,
     DataConfig,
     Dataset,
     Diverged,
@@ -51,6 +52,7 @@ WAYS: dict[str, dict[str, Any]] = {
     "both": {"steps": 2, "sparsity": 0.5, "loss": "hints", "scope": "local"},
     "taylor": {"importance": "taylor", "target": "parameters"},
     "architecture": {"architecture": {"name": "mlp", "width": 12}, "loss": "dkd"},
+    "augment": {"augment": {"shift": 0.1, "mixup": 0.2}},
 }
 
 
@@ -106,6 +108,13 @@ def test_interrupted_is_uninterrupted(stop: int, uninterrupted: Uninterrupted, p
     assert [metrics.epoch for metrics in uninterrupted.history] == [1, 2, 3, 4]
     assert same(student.model, whole.model)
     assert student.widths == whole.widths
+
+
+def test_a_student_has_changes_of_its_own_in_place_of_its_parents(parent: Parent) -> None:
+    noisy = replace(parent, train=TRAIN.model_copy(update={"augment": AugmentConfig(mixup=1.0, shift=0.2)}))
+    plain = make_student(parent, DATA, StudentConfig(epochs=1))
+    assert same(make_student(noisy, DATA, StudentConfig(epochs=1, augment=AugmentConfig())), plain)
+    assert not same(make_student(noisy, DATA, StudentConfig(epochs=1)), plain)
 
 
 def test_recalibration_and_distillation_each_bring_accuracy_back(parent: Parent) -> None:
