@@ -281,11 +281,18 @@ def _mutable(tree: Mapping[str, Any]) -> dict[str, Any]:
 def _lay_over(model: type[BaseModel], tree: dict[str, Any], key: str, value: Any) -> None:
     *sections, last = path = key.split(".")
     for depth, section in enumerate(sections, 1):
-        found = tree[section] = {} if tree.get(section) is None else tree[section]
+        found = tree.setdefault(section, {})
+        if found is None and depth == 1 and _may_be_missing(model, section):
+            found = tree[section] = {}
         if not isinstance(found, dict):
             raise _no_section(model, path, depth, found, value)
         tree = found
     tree[last] = value
+
+
+def _may_be_missing(model: type[BaseModel], section: str) -> bool:
+    field = model.model_fields.get(section)
+    return field is not None and field.default is None
 
 
 def _no_section(model: type[BaseModel], path: list[str], depth: int, found: Any, value: Any) -> ValidationError:
