@@ -16,6 +16,8 @@ from orchestrator.sweep import Sweep
 
 _LINE_EVERY = 10.0
 """Seconds between lines where there is no terminal."""
+_PACE_FROM = 3
+"""Trials that must be over before a pace is told."""
 
 
 class Progress:
@@ -62,11 +64,11 @@ class Progress:
             **{status: str(counts[status]) for status in ("running", "completed", "stopped", "failed")},
             "faults": str(sum(len(trial.faults) for trial in trials)),
             f"best {sweep.metric}": f"{record.sign * best.loss:.4f} (trial {best.id})" if best else "-",
-            "epochs": str(sum(len(trial.epochs) for trial in trials)),
+            "epochs": _of(sum(len(trial.epochs) for trial in trials), sweep.limits.epochs),
             "epochs saved": str(epochs_saved(trials, sweep.epochs)),
             "models": str(len(record.models)),
             "elapsed": _clock(time.monotonic() - self._started),
-            "left": self._left(trials),
+            "left": self._left(),
         }
         return {name: value for name, value in known.items() if value not in ("0", "")}
 
@@ -88,13 +90,20 @@ class Progress:
             self._last_line = now
             self._console.print(self.line(), soft_wrap=True, highlight=False)
 
-    def _left(self, trials: list[Trial]) -> str:
-        """From the pace so far; unknown before the first trial is over and where the space has no end."""
-        total = self._sweep.most_trials
-        over = sum(trial.is_over for trial in trials)
-        if over < 3 or not total or over >= total:
+    def _left(self) -> str:
+        """From the pace so far, to whatever ends the search first; unknown before the third trial is over."""
+        trials, limits = list(self._record.trials.values()), self._sweep.limits
+        over, epochs = sum(trial.is_over for trial in trials), sum(len(trial.epochs) for trial in trials)
+        elapsed = self._record.elapsed
+        ends = [(over, self._sweep.most_trials), (epochs, limits.epochs), (elapsed / 60, limits.minutes)]
+        share = max(done / most if most else 0.0 for done, most in ends)
+        if over < _PACE_FROM or not 0 < share < 1:
             return ""
-        return "about " + _clock((time.monotonic() - self._started) / over * (total - over))
+        return "about " + _clock(elapsed / share * (1 - share))
+
+
+def _of(count: int, most: int | None) -> str:
+    return f"{count}/{most}" if most else str(count)
 
 
 def epochs_saved(trials: list[Trial], max_epochs: int) -> int:
