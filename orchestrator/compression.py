@@ -22,8 +22,8 @@ from orchestrator.remote_errors import cause, describe
 from orchestrator.run_folder import load_run_sweep, write_plan, write_sweep
 from orchestrator.search import Session, search
 from orchestrator.signals import Halt
-from orchestrator.stage import StageConfig
-from orchestrator.students import chosen, control_of, is_control, student_searcher, student_sweep
+from orchestrator.stage import StageConfig, is_control
+from orchestrator.students import chosen, control_of, student_searcher, student_sweep
 from orchestrator.sweep import Sweep
 from orchestrator.tables import models_table, write_tables
 from search_spaces import shorten

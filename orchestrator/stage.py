@@ -12,12 +12,18 @@ from orchestrator.errors import SweepError
 from orchestrator.explain import explain
 from orchestrator.sections import AshaConfig, LimitConfig, SearchConfig, SpaceField, folder_name
 from orchestrator.settings_file import load_mapping
+from search_spaces import Config
 from trainables.compress import CompressPlan, Target
 from trainables.config import Count
 from trainables.storage import Place
 
 RESERVED = ("parent", "control")
 """Names that a student's configuration has beside its settings."""
+
+
+def is_control(config: Config) -> bool:
+    """Whether a student's configuration is that of a control."""
+    return bool(config.get("control"))
 
 
 class StageConfig(CompressPlan):

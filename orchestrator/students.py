@@ -13,7 +13,7 @@ from orchestrator.searchers import Observation, Searcher
 from orchestrator.searchers.base import key, known_keys
 from orchestrator.searchers.front import TowardsFront
 from orchestrator.sections import SearchConfig
-from orchestrator.stage import StageConfig
+from orchestrator.stage import StageConfig, is_control
 from orchestrator.sweep import Sweep, make_sweep
 from search_spaces import Choice, Config, Constant, Space
 from trainables.compress import StudentTask
@@ -80,11 +80,6 @@ def control_of(record: Record, student: Trial) -> Trial | None:
     """The student's control, if it came to its end."""
     wanted = key(_control(student.config))
     return next((t for t in record.trials.values() if key(t.config) == wanted and t.status == "completed"), None)
-
-
-def is_control(config: Config) -> bool:
-    """Whether a student's configuration is that of a control."""
-    return bool(config.get("control"))
 
 
 class _ControlsLast:

@@ -25,7 +25,7 @@ from orchestrator.sections import (
     folder_name,
 )
 from orchestrator.settings_file import load_mapping
-from orchestrator.stage import StageConfig
+from orchestrator.stage import StageConfig, is_control
 from search_spaces import Config, SpaceError, nearest, shorten, to_yaml
 from trainables import ModelError, TrainConfig, check_model, metric_names
 from trainables.compress import StudentConfig, StudentTask
@@ -124,7 +124,7 @@ class Sweep(Section):
 
     def compares(self, config: Config) -> bool:
         """Whether ASHA may stop a trial of that configuration: not a control, whose student was not stopped either."""
-        return not (self.trains_students and config.get("control"))
+        return not (self.trains_students and is_control(config))
 
     @property
     def most_trials(self) -> int | None:
