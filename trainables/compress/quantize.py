@@ -1,7 +1,8 @@
 """Weights and activations in 8 bits: a few ways are tried, and this processor says which is best.
 
 Processors differ: without VNNI instructions (AVX2), products of full 8-bit weights saturate, and 7-bit weights are
-more accurate at the same speed; signed activations are slow on some and fast on others.
+more accurate at the same speed; signed activations are slow on some and fast on others. Convolutions of few channels
+may be slower in 8 bits than in floats: they fill no vector register, and their inputs are copied first.
 """
 
 from __future__ import annotations
@@ -32,6 +33,10 @@ CLOSE, NOISE = 0.002, 0.25
 What a processor is slow at takes half as long again or more; less is noise, which should not decide.
 """
 _PRODUCTS = ("Conv", "ConvTranspose", "Gemm", "MatMul")
+NARROW, LIGHT = 16, 0.1
+"""Convolutions to fewer channels may stay in floats, if all of these hold at most that fraction of the weights."""
+_BETWEEN = ("Add", "Relu")
+"""What stays in floats where all of its inputs are."""
 
 
 class QuantizeError(ValueError):
@@ -42,13 +47,14 @@ class QuantizeError(ValueError):
 class Variant:
     """A way to quantise, with scales for each output channel.
 
-    dynamic: how far activations range is found at each call, not from calibration.
+    dynamic: how far activations range is found at each call, not from calibration. floats: nodes left as they are.
     """
 
     name: str
     dynamic: bool = False
     reduce_range: bool = False
     signed: bool = False
+    floats: tuple[str, ...] = ()
 
 
 STATIC = (
@@ -129,12 +135,31 @@ def _prepare(path: Path, folder: Path) -> tuple[Path, tuple[Variant, ...]]:
     prepared = folder / "prepared.onnx"
     try:
         quant_pre_process(str(path), str(prepared), skip_symbolic_shape=True)
-        kinds = {node.op_type for node in onnx.load(prepared).graph.node} & set(_PRODUCTS)
+        graph = onnx.load(prepared).graph
     except Exception as error:  # the library passes on whatever it trips over
         raise QuantizeError(f"cannot be quantised: {_said(error)}") from error
+    kinds = {node.op_type for node in graph.node} & set(_PRODUCTS)
     if not kinds:
         raise QuantizeError("cannot be quantised: it has neither convolutions nor linear layers")
-    return prepared, STATIC if kinds & {"Conv", "ConvTranspose"} else DYNAMIC
+    if not kinds & {"Conv", "ConvTranspose"}:
+        return prepared, DYNAMIC
+    narrow = _narrow(graph)
+    mixed = (replace(one, name=f"{one.name}, narrow layers in floats", floats=narrow) for one in STATIC[:2])
+    return prepared, (*STATIC, *(mixed if narrow else ()))
+
+
+def _narrow(graph: Any) -> tuple[str, ...]:
+    """The convolutions to few channels, with what lies between them; none if they hold too many of the weights."""
+    shapes = {tensor.name: tuple(tensor.dims) for tensor in graph.initializer}
+    found, floats, weights = list[str](), set[str](), 0
+    for node in graph.node:
+        if node.op_type == "Conv" and shapes.get(node.input[1], (NARROW,))[0] < NARROW:
+            weights += math.prod(shapes[node.input[1]])
+        elif node.op_type not in _BETWEEN or not floats.issuperset(node.input):
+            continue
+        found.append(node.name)
+        floats.update(node.output)
+    return tuple(found) if weights <= LIGHT * sum(map(math.prod, shapes.values())) else ()
 
 
 def _made(variant: Variant, prepared: Path, path: Path, examples: np.ndarray) -> Tried:
@@ -161,6 +186,7 @@ def _write(variant: Variant, prepared: Path, path: Path, examples: np.ndarray) -
         reduce_range=variant.reduce_range,
         activation_type=QuantType.QInt8 if variant.signed else QuantType.QUInt8,
         weight_type=QuantType.QInt8,
+        nodes_to_exclude=list(variant.floats),
     )
 
 

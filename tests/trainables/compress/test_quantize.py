@@ -28,7 +28,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """With the ONNX file of a residual network that has not been trained."""
     path = tmp_path_factory.mktemp("quantize")
     torch.manual_seed(0)
-    export_onnx(resnet(DATA.input_shape, 10, width=8), DATA.input_shape, path / "model.onnx")
+    export_onnx(resnet(DATA.input_shape, 10), DATA.input_shape, path / "model.onnx")
     return path
 
 
@@ -43,6 +43,26 @@ def test_convolutions_have_weights_in_8_bits_and_no_notes(folder: Path) -> None:
     assert set(kinds.values()) == {onnx.TensorProto.INT8}
     assert not any(node.metadata_props for node in model.graph.node)
     assert {one.domain for one in model.opset_import} == {""}
+
+
+def test_convolutions_of_few_channels_may_stay_in_floats_unless_they_are_most_of_the_weights(tmp_path: Path) -> None:
+    def weights(width: int) -> tuple[str, list[str], dict[str, set[int]]]:
+        torch.manual_seed(0)
+        export_onnx(resnet(DATA.input_shape, 10, width=width, depth=2), DATA.input_shape, tmp_path / "model.onnx")
+        variant, tried = quantize(tmp_path / "model.onnx", tmp_path / "int8.onnx", DATA.train.inputs, DATA.validation)
+        kinds: dict[str, set[int]] = {"narrow": set(), "wide": set()}
+        for tensor in onnx.load(tmp_path / "int8.onnx").graph.initializer:
+            if len(tensor.dims) == 4:
+                kinds["narrow" if tensor.dims[0] < 16 else "wide"].add(tensor.data_type)
+        return variant, [one.variant for one in tried], kinds
+
+    mixed = ["static, 7-bit weights, narrow layers in floats", "static, narrow layers in floats"]
+    variant, tried, kinds = weights(8)
+    assert tried[3:] == mixed
+    floats = onnx.TensorProto.FLOAT if variant in mixed else onnx.TensorProto.INT8
+    assert kinds == {"narrow": {floats}, "wide": {onnx.TensorProto.INT8}}
+    assert len(weights(4)[1]) == 3  # of 4, 8 and 16 channels: the narrow ones hold a third of the weights
+    assert len(weights(16)[1]) == 3
 
 
 def test_names_are_short_but_those_that_a_user_gives(folder: Path) -> None:
