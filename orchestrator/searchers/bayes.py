@@ -24,7 +24,7 @@ GROWTH = 1.2  # the kernel is fitted anew each time there are so many times as m
 FITTED = 160  # at most so many observations decide on the kernel
 MODELLED = 256  # at most so many are in the model; each candidate takes their number squared
 BELIEVED = 48  # at most so many pending configurations are
-PATIENCE = 20  # observations without a new best one, after which
+PATIENCE = 20  # observations without a clearly better one, after which
 EXPLORING = 1 / 3  # of the proposals are of the design again
 LOOKED_AT = 64  # points of the design that may be taken before chance takes over
 

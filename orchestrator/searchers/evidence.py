@@ -10,6 +10,8 @@ from orchestrator.searchers.fidelity import final_losses
 from orchestrator.searchers.history import History
 from orchestrator.searchers.scores import half_rank, scaled_variances
 
+ALIKE = 0.05  # scores this near are as good: ever smaller steps down into one valley are no news of a better one
+
 
 @dataclass(frozen=True)
 class Evidence:
@@ -47,8 +49,10 @@ class Evidence:
 
     @property
     def since_best(self) -> int:
-        """How many observations have come after the best one."""
-        return len(self.scores) - 1 - int(np.argmin(self.scores)) if len(self.scores) else 0
+        """How many observations have come after the first that is about as good as the best one."""
+        if not len(self.scores):
+            return 0
+        return len(self.scores) - 1 - int(np.argmax(self.scores <= self.scores.min() + ALIKE))
 
     def some(self, most: int) -> Self:
         """At most `most` of it: the best half, and others spread evenly over their order."""

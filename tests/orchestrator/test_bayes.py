@@ -185,10 +185,13 @@ def test_thousands_of_observations_and_pending_trials_are_no_obstacle():
     assert loss(proposal) < np.quantile([o.loss for o in done], 0.02)
 
 
-@pytest.mark.parametrize(("best_at", "least", "most"), [(0, 5, 20), (39, 0, 0)])
-def test_a_search_that_is_stuck_goes_on_with_the_design_now_and_then(best_at, least, most):
+@pytest.mark.parametrize(
+    ("best", "least", "most"), [({0: 0.0}, 5, 20), ({39: 0.0}, 0, 0), ({0: 0.01, 20: 0.005, 39: 0.0}, 5, 20)]
+)
+def test_a_search_that_is_stuck_goes_on_with_the_design_now_and_then(best, least, most):
     rng = np.random.default_rng(0)
-    done = [Observation(config=MIXED.sample(rng), loss=float(n != best_at) + 0.01 * rng.random()) for n in range(40)]
+    losses = [best.get(n, 1 + 0.01 * rng.random()) for n in range(40)]
+    done = [Observation(config=MIXED.sample(rng), loss=loss) for loss in losses]
     designed = 0
     for seed in range(30):
         all_design = BayesSearcher(MIXED, seed, initial=1000)
