@@ -20,6 +20,8 @@ from trainables.compress import Parent, StudentConfig, cost, export_onnx
 
 PARTS = 400
 """Of the whole network's channels one leaves at a time, as in the examples that torch-pruning comes with."""
+OF_TEACHERS = {"loss", "temperature", "distil_weight", "teachers"}
+"""The settings of a student that a peer has no use for."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,8 @@ class Outcome:
 
 def made(parent: Parent, data: Dataset, student: StudentConfig, folder: Path) -> tuple[Outcome, Path]:
     """The peer of such a student and its ONNX file; those in the folder, or else new ones, which are kept then."""
-    facts = {"parent": parent.train.model_dump(mode="json"), "student": student.model_dump(mode="json")}
+    settings = student.model_dump(mode="json", exclude=OF_TEACHERS)
+    facts = {"parent": parent.train.model_dump(mode="json"), "student": settings}
     kept, file = (folder / f"peer-{parent.train.seed}.{ending}" for ending in ("json", "onnx"))
     if kept.exists() and (before := json.loads(kept.read_text()))["facts"] == facts:
         return Outcome(**before["outcome"]), file
