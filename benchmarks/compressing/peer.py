@@ -75,11 +75,8 @@ def tune(model: nn.Module, data: Dataset, train: TrainConfig, student: StudentCo
     """Trains as long as the student, by the same rate, changes of the pictures and targets, without a teacher."""
     torch.manual_seed(train.seed)
     generator = torch.Generator().manual_seed(train.seed)
-    augment, inputs, targets = (
-        Augment(student.augment or train.augment, data.input_shape),
-        data.train.inputs,
-        data.train.targets,
-    )
+    augment = Augment(student.augment or train.augment, data.input_shape)
+    inputs, targets = data.train.inputs, data.train.targets
     criterion = nn.CrossEntropyLoss(label_smoothing=train.label_smoothing)
     decay = train.optimizer.weight_decay if student.weight_decay is None else student.weight_decay
     optimizer = SGD(model.parameters(), student.lr, momentum=0.9, nesterov=True, weight_decay=decay, fused=True)
