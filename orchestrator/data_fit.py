@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
 from orchestrator.errors import SweepError
 from orchestrator.sweep import Sweep, place_of
 from search_spaces import Config
-from trainables import DataConfig, Dataset, ModelError, SettingError, check_fit, check_model, load_data
+from trainables import DataConfig, Dataset, SettingError, check_fit, check_model, load_data
 from trainables.compress import OF_CLASSES, StudentConfig, StudentTask
-from trainables.config import ParallelConfig
 
 _NOT_OF = {"regression": "val_accuracy", "classification": "val_r2"}
 _PARTED_ALIKE = {name: DataConfig.model_fields[name].default for name in ("seed", "validation", "test")}
@@ -51,20 +52,14 @@ def check_students(sweep: Sweep, students: Sweep, data: Dataset) -> None:
 
 def _check_own(sweep: Sweep, config: Config, student: StudentConfig, data: Dataset) -> None:
     """Whether what a student has in place of its parent's fits the data."""
-    own = {"model": student.architecture, "augment": student.augment}
-    changes = {name: settings for name, settings in own.items() if settings is not None}
-    if not changes:
+    if student.architecture is None and student.augment is None:
         return
-    # Students are not cut into stages, though their parents may be.
-    train = sweep.train_config(next(sweep.space.corners()))
+    train = student.training(sweep.train_config(next(sweep.space.corners())))
     try:
-        if student.architecture is not None:
-            check_model(student.architecture)
-        check_fit(train.model_copy(update={**changes, "parallel": ParallelConfig()}), data)
-    except (ModelError, SettingError) as error:
-        message = str(error)
-        message = f"architecture.{message.removeprefix('model.')}" if message.startswith("model.") else message
-        raise SweepError(_place(config, message)) from None
+        check_model(train.model)
+        check_fit(train, data)
+    except SettingError as error:
+        raise SweepError(_place(config, re.sub(r"^model\b", "architecture", str(error)))) from None
 
 
 def _place(config: Config, key: str) -> str:

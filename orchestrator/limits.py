@@ -36,7 +36,7 @@ def reached(rules: Rules, record: Record) -> str:
     """
     limits = rules.limits
     best = next(iter(record.best()), None) if limits.target is not None else None
-    epochs = sum(len(trial.epochs) for trial in record.trials.values()) if limits.epochs else 0
+    epochs = record.epochs_trained if limits.epochs else 0
     if limits.epochs and epochs >= limits.epochs:
         return f"{epochs} epochs are trained, of limits.epochs {limits.epochs}"
     if limits.minutes and record.elapsed >= 60 * limits.minutes:

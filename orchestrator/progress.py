@@ -64,11 +64,11 @@ class Progress:
             **{status: str(counts[status]) for status in ("running", "completed", "stopped", "failed")},
             "faults": str(sum(len(trial.faults) for trial in trials)),
             f"best {sweep.metric}": f"{record.sign * best.loss:.4f} (trial {best.id})" if best else "-",
-            "epochs": _of(sum(len(trial.epochs) for trial in trials), sweep.limits.epochs),
+            "epochs": _of(record.epochs_trained, sweep.limits.epochs),
             "epochs saved": str(epochs_saved(trials, sweep.epochs)),
             "models": str(len(record.models)),
             "elapsed": _clock(time.monotonic() - self._started),
-            "left": self._left(),
+            "left": self._left(trials),
         }
         return {name: value for name, value in known.items() if value not in ("0", "")}
 
@@ -90,11 +90,10 @@ class Progress:
             self._last_line = now
             self._console.print(self.line(), soft_wrap=True, highlight=False)
 
-    def _left(self) -> str:
+    def _left(self, trials: list[Trial]) -> str:
         """From the pace so far, to whatever ends the search first; unknown before the third trial is over."""
-        trials, limits = list(self._record.trials.values()), self._sweep.limits
-        over, epochs = sum(trial.is_over for trial in trials), sum(len(trial.epochs) for trial in trials)
-        elapsed = self._record.elapsed
+        over, epochs, elapsed = sum(t.is_over for t in trials), self._record.epochs_trained, self._record.elapsed
+        limits = self._sweep.limits
         ends = [(over, self._sweep.most_trials), (epochs, limits.epochs), (elapsed / 60, limits.minutes)]
         share = max(done / most if most else 0.0 for done, most in ends)
         if over < _PACE_FROM or not 0 < share < 1:

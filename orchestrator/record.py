@@ -159,6 +159,11 @@ class Record:
         """The trials that are over, in the order in which they ended."""
         return self._ended
 
+    @property
+    def epochs_trained(self) -> int:
+        """Of all trials together."""
+        return sum(len(trial.epochs) for trial in list(self.trials.values()))
+
     def observations(self) -> list[Observation]:
         """What searchers learn from, one of each configuration.
 

@@ -9,7 +9,16 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 from torch import nn
 
-from trainables.config import AugmentConfig, Count, ModelConfig, TrainConfig
+from trainables.config import (
+    AugmentConfig,
+    Count,
+    ModelConfig,
+    OptimizerConfig,
+    ParallelConfig,
+    ScheduleConfig,
+    StoppingConfig,
+    TrainConfig,
+)
 
 Target = Literal["macs", "parameters", "latency"]
 Importance = Literal["magnitude", "taylor", "bn_scale"]
@@ -106,6 +115,27 @@ class StudentConfig(_Settings):
     def has_teacher(self) -> bool:
         """Whether it learns from anything but the targets."""
         return self.loss != "cross_entropy" and self.distil_weight > 0
+
+    def training(self, parent: TrainConfig) -> TrainConfig:
+        """As a parent was trained, but by SGD with a cosine, as the student's settings say.
+
+        Averages of weights would blur zeros, and hooks and stages of a model do not go together.
+        """
+        decay = parent.optimizer.weight_decay if self.weight_decay is None else self.weight_decay
+        return parent.model_copy(
+            update={
+                "model": self.architecture or parent.model,
+                "epochs": self.epochs,
+                "batch_size": self.batch_size or parent.batch_size,
+                "augment": self.augment or parent.augment,
+                "optimizer": OptimizerConfig(lr=self.lr, weight_decay=decay, clip_norm=parent.optimizer.clip_norm),
+                "schedule": ScheduleConfig(),
+                "stopping": StoppingConfig(metric=parent.stopping.metric),
+                "parallel": ParallelConfig(),
+                "ema": 0.0 if self.sparsity else parent.ema,
+                "compile": parent.compile and self.loss != "hints",
+            }
+        )
 
     def control(self) -> StudentConfig:
         """The same student without a teacher, to compare with."""

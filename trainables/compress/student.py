@@ -18,7 +18,7 @@ from trainables.compress.plan import Parent, StudentConfig
 from trainables.compress.prune import PruneError, Pruning, kept_layers, prune
 from trainables.compress.sparse import GradualSparsity, prunable_weights
 from trainables.compress.widths import Widths, narrowed, widths_of
-from trainables.config import OptimizerConfig, ParallelConfig, ScheduleConfig, StoppingConfig, TrainConfig
+from trainables.config import TrainConfig
 from trainables.data import Dataset
 from trainables.models import build_model
 from trainables.objectives import make_objective
@@ -202,27 +202,9 @@ class StudentTrainer:
         return sparsity
 
     def _train_config(self, number: int) -> TrainConfig:
-        """As the parent was trained, but by SGD with a cosine, as long as the student's settings say.
-
-        Averages of weights would blur zeros, and hooks and stages of a model do not go together.
-        """
-        config, parent = self.config, self.parent.train
-        decay = parent.optimizer.weight_decay if config.weight_decay is None else config.weight_decay
-        return parent.model_copy(
-            update={
-                "model": config.architecture or parent.model,
-                "epochs": self._epochs_of(number),
-                "batch_size": config.batch_size or parent.batch_size,
-                "augment": config.augment or parent.augment,
-                "seed": (parent.seed + number) % 2**32,
-                "optimizer": OptimizerConfig(lr=config.lr, weight_decay=decay, clip_norm=parent.optimizer.clip_norm),
-                "schedule": ScheduleConfig(),
-                "stopping": StoppingConfig(metric=parent.stopping.metric),
-                "parallel": ParallelConfig(),
-                "ema": 0.0 if config.sparsity else parent.ema,
-                "compile": parent.compile and config.loss != "hints",
-            }
-        )
+        """Of a round of pruning: its share of the epochs, and random numbers of its own."""
+        own = {"epochs": self._epochs_of(number), "seed": (self.parent.train.seed + number) % 2**32}
+        return self.config.training(self.parent.train).model_copy(update=own)
 
     def _epochs_of(self, number: int) -> int:
         """Equal shares, and what is left over for the last round."""
