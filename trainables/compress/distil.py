@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from trainables.compress.hints import Guided
-from trainables.compress.losses import LOSSES, OF_CLASSES
+from trainables.compress.losses import LOSSES, OF_CLASSES, gentle
 from trainables.compress.plan import StudentConfig
 from trainables.compress.probe import device_of
 from trainables.data import as_floats
@@ -80,7 +80,11 @@ class Distillation:
             raise DistilError(f"loss: {self._loss} compares classes; where a value is predicted, use kl or hints")
         with torch.no_grad():
             answers = self._teacher(inputs).float()
-        taught = self._soft(outputs.float() / self._unit, answers / self._unit, targets, self._temperature)
+        logits = outputs.float() / self._unit, answers / self._unit
+        if outputs.shape[1] == 1:
+            taught = self._soft(*logits, targets, self._temperature)
+        else:
+            taught = gentle(self._soft, *logits, targets, self._temperature)
         if self._guided is not None:
             taught = taught + self._guided.distance()
         return self._weight * taught + (1 - self._weight) * task

@@ -16,6 +16,9 @@ from trainables.compress.probe import evaluation, example
 
 Shape = tuple[int, ...]
 
+LEAST = 1e-4
+"""Mean square of features that counts as the least."""
+
 INSIDE = "student."
 """What the names of the student's own parameters begin with in a Guided one."""
 
@@ -57,13 +60,20 @@ class Guided(nn.Module):
         return outputs
 
     def distance(self) -> Tensor:
-        """How far the features of both last calls are apart: the squared distance, as a fraction of the teacher's mean
-        square; the mean over the pairs. Both must have seen the same inputs."""
+        """Relative distance of the features of both last calls, see _distance(); the mean over the pairs. Both must
+        have seen the same inputs."""
         pairs = zip(self.adapters, self._ours.take(), self._theirs.take(), strict=True)
-        distances = [
-            F.mse_loss(adapter(mine), its) / its.square().mean().clamp_min(1e-8) for adapter, mine, its in pairs
-        ]
-        return torch.stack(distances).mean()
+        return torch.stack([_distance(adapter(mine), its) for adapter, mine, its in pairs]).mean()
+
+
+def _distance(ours: Tensor, theirs: Tensor) -> Tensor:
+    """Squared distance as a fraction of the teacher's mean square.
+
+    That is bounded from below by LEAST and by a tenth of the student's: of features that are zero or nearly so there is
+    nothing to learn, and the gradients would grow without bound.
+    """
+    unit = torch.maximum(theirs.square().mean(), ours.detach().square().mean() / 10)
+    return F.mse_loss(ours, theirs) / unit.clamp_min(LEAST)
 
 
 class _Tap:

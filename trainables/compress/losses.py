@@ -6,6 +6,7 @@ student, teacher: logits (B, classes). labels: (B,), or (B, classes) probabiliti
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import torch
@@ -19,7 +20,15 @@ TARGET_WEIGHT, OTHERS_WEIGHT = 1.0, 2.0
 """Of the two parts of decoupled distillation. The paper has 0.5 to 8 for the second, to which it climbs over 20 epochs:
 with 8 from the start a student of few epochs can end at chance."""
 
-_EPSILON = 1e-8
+SPREAD = 0.1
+"""Least standard deviation of logits where a loss divides by it.
+
+Without it, the gradients of a head that starts at zero, or near it, grow without bound.
+"""
+
+STEEPEST = 10.0
+"""Norm of the gradient of one example's logits that counts as the largest. That of cross entropy is at most the square
+root of two; that of `dist` grows with the square of the temperature."""
 
 
 def true_loss(outputs: Tensor, targets: Tensor) -> Tensor:
@@ -41,7 +50,7 @@ def kl(student: Tensor, teacher: Tensor, labels: Tensor, temperature: float) -> 
 
 def logit_standard(student: Tensor, teacher: Tensor, labels: Tensor, temperature: float) -> Tensor:
     """`kl` of logits with zero mean and unit variance in each row, so that the student is free in their scale (Sun et
-    al. 2024, arXiv:2403.01427)."""
+    al. 2024, arXiv:2403.01427). Rows with less than SPREAD are divided by SPREAD."""
     return kl(_standardized(student), _standardized(teacher), labels, temperature)
 
 
@@ -58,9 +67,26 @@ def dkd(student: Tensor, teacher: Tensor, labels: Tensor, temperature: float) ->
 
 def dist(student: Tensor, teacher: Tensor, labels: Tensor, temperature: float) -> Tensor:
     """One minus Pearson's correlation of the softened predictions, over the classes of each row and over the rows of
-    each class (Huang et al. 2022, arXiv:2205.10536, with both weights 1)."""
+    each class (Huang et al. 2022, arXiv:2205.10536, with both weights 1). Predictions that spread less than logits of
+    SPREAD would are correlated as if they spread as much as that."""
     ours, theirs = (student / temperature).softmax(1), (teacher / temperature).softmax(1)
-    return temperature**2 * (_uncorrelated(ours, theirs) + _uncorrelated(ours.T, theirs.T))
+    least = SPREAD / temperature / student.shape[1]  # to first order, of probabilities around 1 / classes
+    return temperature**2 * (_uncorrelated(ours, theirs, least) + _uncorrelated(ours.T, theirs.T, least))
+
+
+def gentle(loss: SoftLoss, student: Tensor, teacher: Tensor, labels: Tensor, temperature: float) -> Tensor:
+    """The loss of classes, with a gradient in which no example has more than STEEPEST / B; whatever the loss is
+    multiplied with afterwards."""
+    if not student.requires_grad:
+        return loss(student, teacher, labels, temperature)
+    with torch.enable_grad():
+        logits = student.detach().requires_grad_()
+        value = loss(logits, teacher, labels, temperature)
+        (slope,) = torch.autograd.grad(value, logits)
+    most = STEEPEST / len(slope)
+    norm: Tensor = torch.linalg.vector_norm(slope, dim=1, keepdim=True)
+    slope = slope * (most / norm.clamp_min(most))
+    return value.detach() + ((student - student.detach()) * slope).sum()
 
 
 LOSSES: dict[str, SoftLoss] = {"kl": kl, "logit_standard": logit_standard, "dkd": dkd, "dist": dist, "hints": kl}
@@ -77,12 +103,17 @@ def _divergence(student: Tensor, teacher: Tensor) -> Tensor:
 
 
 def _standardized(logits: Tensor) -> Tensor:
-    return (logits - logits.mean(1, keepdim=True)) / (logits.std(1, keepdim=True) + _EPSILON)
+    """Rows with zero mean and unit variance, those with a standard deviation under SPREAD divided by SPREAD."""
+    centred = logits - logits.mean(1, keepdim=True)
+    if logits.shape[1] == 1:
+        return centred
+    unit = centred.detach().abs().amax(1, keepdim=True).clamp_min(1.0)  # the square of large logits is not finite
+    return centred / (unit * (centred / unit).std(1, keepdim=True)).clamp_min(SPREAD)
 
 
 def _against_others(logits: Tensor, mask: Tensor) -> Tensor:
     """(B, 2): the masked class, and all the others as one."""
-    others = logits.masked_fill(mask, -torch.inf).logsumexp(1)
+    others = logits.masked_fill(mask, torch.finfo(logits.dtype).min).logsumexp(1)
     return torch.stack((logits[mask], others), 1)
 
 
@@ -91,7 +122,14 @@ def _others(logits: Tensor, mask: Tensor) -> Tensor:
     return logits[~mask].view(len(logits), -1)
 
 
-def _uncorrelated(ours: Tensor, theirs: Tensor) -> Tensor:
-    """1 - Pearson's correlation over the rows' values, the mean over rows; a row without spread has none."""
-    ours, theirs = ours - ours.mean(1, keepdim=True), theirs - theirs.mean(1, keepdim=True)
-    return 1 - F.cosine_similarity(ours, theirs, dim=1, eps=_EPSILON).mean()
+def _uncorrelated(ours: Tensor, theirs: Tensor, least: float) -> Tensor:
+    """1 - Pearson's correlation over the rows' values, the mean over rows; `least` is the smallest standard deviation
+    that is divided by."""
+    return 1 - (_normalized(ours, least) * _normalized(theirs, least)).sum(1).mean()
+
+
+def _normalized(rows: Tensor, least: float) -> Tensor:
+    """Centred rows of unit norm, shorter where their standard deviation is below `least`."""
+    centred = rows - rows.mean(1, keepdim=True)
+    norm: Tensor = torch.linalg.vector_norm(centred, dim=1, keepdim=True)
+    return centred / norm.clamp_min(least * math.sqrt(centred.shape[1]))

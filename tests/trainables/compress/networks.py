@@ -111,6 +111,14 @@ class Branching(nn.Module):
         return out
 
 
+def zero_head(input_shape: tuple[int, ...], outputs: int) -> nn.Module:
+    """A perceptron whose outputs are all equal before it has learnt anything."""
+    layers = mlp(input_shape, outputs, width=32)
+    for parameter in list(layers.parameters())[-2:]:
+        nn.init.zeros_(parameter)
+    return layers
+
+
 def network(name: str) -> Any:
     torch.manual_seed(0)
     makers: dict[str, Any] = {

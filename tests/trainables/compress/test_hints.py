@@ -74,3 +74,19 @@ def test_the_student_is_the_bare_network_again_after_each_call() -> None:
     guided = Guided(student, frozen(network("resnet")), SHAPE)
     guided(IMAGES)
     assert not any(module._forward_hooks for module in student.modules())
+
+
+@pytest.mark.parametrize("scale", [0.0, 1e-6, 1e-3])
+def test_features_of_a_teacher_that_are_nearly_zero_make_no_steep_gradients(scale: float) -> None:
+    torch.manual_seed(0)
+    teacher, student = mlp(SHAPE, 10, width=6, depth=1), mlp(SHAPE, 10, width=4, depth=1).eval()
+    with torch.no_grad():
+        teacher[1].weight *= scale  # type: ignore[index, operator]
+    teacher = frozen(teacher)
+    guided = Guided(student, teacher, SHAPE)
+    guided(IMAGES)
+    teacher(IMAGES)
+    distance = guided.distance()
+    torch.autograd.backward(distance)
+    assert 0 <= distance.item() <= 11
+    assert all(float(one.grad.norm()) < 100 for one in guided.parameters() if one.grad is not None)

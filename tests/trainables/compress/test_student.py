@@ -269,3 +269,20 @@ def test_hints_of_networks_that_have_nothing_in_common(parent: Parent) -> None:
 def test_a_student_that_was_not_trained_has_no_state(parent: Parent) -> None:
     with pytest.raises(RuntimeError, match="train an epoch"):
         StudentTrainer(parent, DATA, StudentConfig()).state_dict()
+
+
+HOT = {"dist": {"temperature": 20.0, "lr": 0.1}, "logit_standard": {"temperature": 1.0, "lr": 0.1}}
+
+
+@pytest.mark.parametrize("loss", ["kl", "logit_standard", "dkd", "dist", "hints"])
+@pytest.mark.parametrize("hot", [False, True])
+def test_a_head_that_starts_at_zero_learns_from_a_teacher_as_well_as_without_one(
+    loss: str, hot: bool, parent: Parent
+) -> None:
+    zero = {"name": "tests.trainables.compress.networks:zero_head"}
+    settings = {"architecture": zero, "loss": loss, "epochs": 4, **(HOT.get(loss, {"lr": 0.1}) if hot else {})}
+    config = StudentConfig.model_validate(settings)
+    student, control = (make_student(parent, DATA, one) for one in (config, config.control()))
+    accuracies = [evaluate(model, DATA.validation).accuracy or 0 for model in (student, control)]
+    assert accuracies[0] > accuracies[1] - 0.05
+    assert accuracies[1] > 0.75
