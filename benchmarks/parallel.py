@@ -73,8 +73,8 @@ def _rank(rank: int, workers: int, config: dict[str, Any], folder: str) -> None:
     while not worker.finished:
         epochs.append(worker.epoch())
     outcome = Outcome(
-        losses=[[epoch[name] for name in LOSSES] for epoch in epochs],
-        speeds=[epoch["images_per_second"] for epoch in epochs],
+        losses=[[epoch["metrics"][name] for name in LOSSES] for epoch in epochs],
+        speeds=[epoch["metrics"]["images_per_second"] for epoch in epochs],
         parameters=[],
     )
     count = sum(parameter.numel() for parameter in worker.trainer.model.parameters())

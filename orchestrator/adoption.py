@@ -17,7 +17,7 @@ from orchestrator.stage import StageConfig
 from orchestrator.sweep import Sweep, make_sweep
 from trainables import Dataset, EpochMetrics, TrainConfig, build_model, evaluate, load_data, save_checkpoint
 from trainables.storage import join
-from trainables.worker import CHECKPOINT, TIMED, VERSION
+from trainables.worker import CHECKPOINT, TIMED, VERSION, report_of
 
 TRIAL = "0001"
 
@@ -110,5 +110,6 @@ def _write_trial(record: Record, config: dict[str, Any], epoch: dict[str, Any]) 
     record.begin_session(1)
     trial = record.propose(config).id
     record.start(trial)
-    record.report(trial, {"metrics": epoch, "timing": dict.fromkeys(TIMED, 0.0), "node": "", "finished": True})
+    told = {"timing": dict.fromkeys(TIMED, 0.0), "node": "", "finished": True}
+    record.report(trial, {**report_of(epoch), **told})
     record.end(trial, "completed")

@@ -9,13 +9,15 @@ import pandas as pd
 from orchestrator.pareto import ranks
 from orchestrator.picking import LATENCY, with_scores
 from orchestrator.record import Record
+from trainables.loop import column
 from trainables.worker import TIMED
 
 
 def best(trials: pd.DataFrame, metric: str, mode: str, count: int = 1) -> pd.DataFrame:
     """The best trials, best first; failed ones and those without an epoch are left out."""
-    scored = trials[(trials["status"] != "failed") & trials[metric].notna()]
-    return scored.sort_values(metric, ascending=mode == "min", kind="stable").head(count)
+    name = column(metric)
+    scored = trials[(trials["status"] != "failed") & trials[name].notna()]
+    return scored.sort_values(name, ascending=mode == "min", kind="stable").head(count)
 
 
 def configurations(trials: pd.DataFrame, metric: str, mode: str) -> pd.DataFrame:
@@ -24,10 +26,11 @@ def configurations(trials: pd.DataFrame, metric: str, mode: str) -> pd.DataFrame
     Trials that were stopped or failed do not count: they say nothing of the full budget. `trial` is the first counted.
     """
     names = [name for name in trials if str(name).startswith("config.")]
-    completed = trials[(trials["status"] == "completed") & trials[metric].notna()]
+    values = column(metric)
+    completed = trials[(trials["status"] == "completed") & trials[values].notna()]
     groups = completed.groupby(names, dropna=False, sort=False)
     table = groups.agg(
-        trial=("trial", "first"), mean=(metric, "mean"), std=(metric, "std"), repeats=(metric, "count")
+        trial=("trial", "first"), mean=(values, "mean"), std=(values, "std"), repeats=(values, "count")
     ).reset_index()
     table = table[["trial", "mean", "std", "repeats", *names]]
     return table.sort_values("mean", ascending=mode == "min", kind="stable", ignore_index=True)
@@ -61,7 +64,7 @@ def efficiency(record: Record) -> pd.Series:
     """
     total = max(record.searching, 1e-9)
     epochs = [epoch for trial in record.trials.values() for epoch in trial.epochs]
-    spent = {name: sum(epoch[f"time.{name}"] for epoch in epochs) for name in TIMED}
+    spent = {name: sum(epoch.timing.get(name, 0.0) for epoch in epochs) for name in TIMED}
     begun = [trial for trial in record.trials.values() if not math.isnan(trial.started)]
     spent |= {"start": sum(trial.started - trial.proposed for trial in begun), "propose": record.proposing}
     shares = pd.Series(spent) / total

@@ -5,14 +5,12 @@ from __future__ import annotations
 import json
 import zlib
 from collections.abc import Callable, Iterator
-from typing import Any
 
 from orchestrator.errors import SweepError, Unfinished
+from orchestrator.events import Event
 from orchestrator.journal_lines import HEAD, LineFiles, LineObjects, line_number
 from orchestrator.signals import Halt
 from trainables.storage import Place, local_path
-
-Event = dict[str, Any]
 
 
 class Journal:

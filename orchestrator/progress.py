@@ -10,7 +10,7 @@ from rich.console import Console, RenderableType
 from rich.live import Live
 from rich.table import Table
 
-from orchestrator.journal import Event
+from orchestrator.events import Event
 from orchestrator.record import Record, Trial
 from orchestrator.sweep import Sweep
 

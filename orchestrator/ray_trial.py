@@ -55,9 +55,9 @@ class TorchTrial(tune.Trainable):
 
     def _may_go_on(self, report: dict[str, Any]) -> bool:
         """Whether the trial's next epoch can follow without the driver's word."""
-        if "metrics" not in report or report["finished"]:
+        if "epoch" not in report or report["finished"]:
             return False
-        return report["metrics"]["epoch"] not in self._job["start"]["save_at"]
+        return report["epoch"] not in self._job["start"]["save_at"]
 
     def _watched_report(self) -> dict[str, Any]:
         """The next report; the process is ended if it does not come in time."""
@@ -69,11 +69,9 @@ class TorchTrial(tune.Trainable):
 
     def _report(self) -> dict[str, Any]:
         try:
-            epoch = self._ready_group().epoch()
+            return {**self._ready_group().epoch(), "node": platform.node()}
         except Exception as error:
             return self._failed(error)
-        timing, finished = epoch.pop("timing"), epoch.pop("finished")
-        return {"metrics": epoch, "timing": timing, "finished": finished, "node": platform.node()}
 
     def _failed(self, error: Exception) -> dict[str, Any]:
         """A torn group goes with what it holds; only its own process outlives a trial that merely did not work."""

@@ -7,12 +7,13 @@ import math
 import os
 import socket
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from orchestrator.errors import SweepError
-from orchestrator.journal import Event, Journal
+from orchestrator.events import Epoch, Event, UnknownEvent, check_event
+from orchestrator.journal import Journal
 from orchestrator.repeats import average
 from orchestrator.searchers import Observation
 from orchestrator.searchers.base import Key, key
@@ -29,7 +30,7 @@ class Trial:
         id: four digits or more, in the order of proposal.
         repeat: how many trials of this configuration, with other seeds, were proposed before it.
         status: `completed` trained all its epochs or stopped by its own patience; `stopped` was ended by ASHA, a limit.
-        epochs: the metrics of every epoch, in order.
+        epochs: every epoch, in order.
         faults: what went wrong in attempts that were tried again.
         error: why it failed.
         loss: the best loss so far; NaN before the first epoch, or if it failed.
@@ -41,7 +42,7 @@ class Trial:
     proposed: float
     repeat: int = 0
     status: Status = "pending"
-    epochs: list[dict[str, Any]] = field(default_factory=list)
+    epochs: list[Epoch] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
     node: str = ""
     error: str = ""
@@ -58,15 +59,15 @@ class Trial:
     @property
     def seconds(self) -> float:
         """Training time, summed over epochs."""
-        return float(sum(epoch["seconds"] for epoch in self.epochs))
+        return float(sum(epoch.seconds for epoch in self.epochs))
 
-    def best_epoch(self, metric: str, sign: float) -> dict[str, Any] | None:
+    def best_epoch(self, metric: str, sign: float) -> Epoch | None:
         """The epoch with the best value of the metric, the first of equals; None before the first epoch."""
-        return min(self.epochs, key=lambda epoch: sign * epoch[metric], default=None)
+        return min(self.epochs, key=lambda epoch: sign * epoch.value(metric), default=None)
 
 
 class Record:
-    """All trials and models of a run. Every change is an event: first in the journal, then here.
+    """All trials and models of a run. Every change is an event: checked, then written to the journal, then applied.
 
     Args:
         metric: the sweep's metric; `sign` turns it into a loss.
@@ -106,10 +107,14 @@ class Record:
         self._listeners.append(listener)
 
     def replay(self, events: Iterable[Event]) -> None:
-        """Takes in what a journal says, without writing it again."""
+        """Applies the events of a journal, without writing them again. Raises SweepError for one that cannot follow."""
         for number, event in enumerate(events, 1):
             try:
+                self._check(event)
                 self._apply(event)
+            except UnknownEvent as error:
+                rule = "the run was made by a newer version of halving: use that one"
+                raise SweepError(f"journal: event {number} is {error}; {rule}") from None
             except (AttributeError, KeyError, TypeError, ValueError):
                 raise SweepError(f"journal: event {number} does not follow from those before it: {event}") from None
 
@@ -134,9 +139,9 @@ class Record:
     def start(self, trial: str) -> None:
         self._append({"event": "start", "trial": trial})
 
-    def report(self, trial: str, epoch: dict[str, Any]) -> None:
-        """Adds an epoch: {"metrics", "timing": seconds by phase, "node": host, "finished": whether it is the last}."""
-        self._append({"event": "epoch", "trial": trial, **epoch})
+    def report(self, trial: str, report: Mapping[str, Any]) -> None:
+        """Adds an epoch, in the shape of `Epoch.to_report`. Raises KeyError, TypeError or ValueError for another."""
+        self._append({"event": "epoch", "trial": trial, **Epoch.of(report).to_report()})
 
     def fault(self, trial: str, error: str) -> None:
         """An attempt failed, and the trial waits for another."""
@@ -202,7 +207,7 @@ class Record:
         return self._running[trial.id]
 
     def _observation(self, trial: Trial) -> Observation:
-        curve = tuple(self.sign * float(epoch[self.metric]) for epoch in trial.epochs)
+        curve = tuple(self.sign * epoch.value(self.metric) for epoch in trial.epochs)
         return Observation(
             config=trial.config,
             loss=trial.loss,
@@ -210,16 +215,31 @@ class Record:
             cost=trial.seconds,
             curve=curve,
             complete=trial.status == "completed",
-            share=float(trial.epochs[-1].get("share", math.nan)) if trial.epochs else math.nan,
+            share=trial.epochs[-1].cost.get("share", math.nan) if trial.epochs else math.nan,
         )
 
     def _append(self, event: Event) -> None:
         event = {**event, "time": round(self._clock(), 3)}
+        self._check(event)
         if self._journal:
             self._journal.append(event)
         self._apply(event)
         for listener in self._listeners:
             listener(event)
+
+    def _check(self, event: Event) -> None:
+        """Raises ValueError or KeyError for an event that cannot follow; `_apply` takes all others."""
+        check_event(event)
+        kind = event["event"]
+        if kind == "propose" and event["trial"] in self.trials:
+            raise ValueError(f"trial {event['trial']} is known")
+        if kind in ("start", "epoch", "fault", "end"):
+            known = self.open if kind == "end" else self.trials
+            known[event["trial"]]
+        if kind == "epoch":
+            Epoch.of(event).metrics[self.metric]
+        if kind == "model":
+            event["row"]["id"]
 
     def _apply(self, event: Event) -> None:
         if event["event"] != "session":
@@ -255,10 +275,11 @@ class Record:
 
     def _on_epoch(self, event: Event) -> None:
         trial = self.trials[event["trial"]]
+        epoch = Epoch.of(event)
         self._running.pop(trial.id, None)
-        trial.node, trial.finished, trial.heard = event["node"], event["finished"], event["time"]
-        trial.epochs.append({**event["metrics"], **{f"time.{name}": s for name, s in event["timing"].items()}})
-        loss = self.sign * float(event["metrics"][self.metric])
+        trial.node, trial.finished, trial.heard = epoch.node, epoch.finished, event["time"]
+        trial.epochs.append(epoch)
+        loss = self.sign * epoch.value(self.metric)
         trial.loss = loss if math.isnan(trial.loss) else min(trial.loss, loss)
 
     def _on_fault(self, event: Event) -> None:

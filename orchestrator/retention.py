@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 
-from orchestrator.journal import Event
+from orchestrator.events import Event
 from orchestrator.record import Record
 from trainables.storage import Place, delete_file, delete_tree, join, list_files
 

@@ -9,7 +9,8 @@ import pandas as pd
 
 from orchestrator import analysis, tables
 from orchestrator.errors import SweepError
-from orchestrator.journal import Event, Journal
+from orchestrator.events import Event
+from orchestrator.journal import Journal
 from orchestrator.lock import LOCK, RunLock
 from orchestrator.picking import Pick, pick
 from orchestrator.record import Record

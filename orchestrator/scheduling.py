@@ -14,7 +14,7 @@ import numpy as np
 from ray.tune.experiment import Trial as RayTrial
 from ray.tune.schedulers import AsyncHyperBandScheduler, TrialScheduler
 
-from orchestrator.journal import Event
+from orchestrator.events import Epoch, Event
 from orchestrator.limits import Rules, reached
 from orchestrator.pareto import Point, share_that_beats
 from orchestrator.record import Record
@@ -63,7 +63,7 @@ class Asha(AsyncHyperBandScheduler):
         """Fills the rungs again from a journal, and ends the trials whose end was decided but not written down."""
         for event in events:
             if event["event"] == "epoch":
-                self._decide(event["trial"], event["metrics"])
+                self._decide(event["trial"], Epoch.of(event))
         for trial in list(self._record.open.values()):
             self._end_if_due(trial.id)
 
@@ -96,11 +96,12 @@ class Asha(AsyncHyperBandScheduler):
         if "error" in report:
             self._fail(name, report["error"])
             return False
-        if report["metrics"]["epoch"] > len(self._record.trials[name].epochs):
+        epoch = Epoch.of(report)
+        if epoch.number > len(self._record.trials[name].epochs):
             self._record.report(name, report)
-            self._decide(name, report["metrics"])
+            self._decide(name, epoch)
         self._end_if_due(name)
-        if report["finished"]:  # what a loop of the user's own says when it has returned, after its last epoch
+        if epoch.finished:  # what a loop of the user's own says when it has returned, after its last epoch
             self._record.end(name, "completed")
         return name in self._record.open
 
@@ -126,7 +127,7 @@ class Asha(AsyncHyperBandScheduler):
             self._record.end(name, "failed", error)
             self._look_at_limits()
 
-    def _decide(self, name: str, metrics: dict[str, Any]) -> None:
+    def _decide(self, name: str, epoch: Epoch) -> None:
         """Puts the result on the rung that the trial has reached, if it is a new one for it.
 
         Reaching a rung, a trial stops if it is below the best 1/reduction_factor of those that reached it.
@@ -136,21 +137,21 @@ class Asha(AsyncHyperBandScheduler):
         sizes = np.array([len(bracket._rungs) for bracket in self._brackets])
         odds = np.exp(sizes - sizes.max())
         drawn = np.random.default_rng([self._rules.seed, int(name)]).choice(len(sizes), p=odds / odds.sum())
-        value = self._value(metrics)
-        action = self._brackets[drawn].on_result(cast("RayTrial", _Name(name)), metrics["epoch"], value)
+        value = self._value(epoch)
+        action = self._brackets[drawn].on_result(cast("RayTrial", _Name(name)), epoch.number, value)
         if action == TrialScheduler.STOP:
             self.below.add(name)
 
-    def _value(self, metrics: dict[str, Any]) -> float:
+    def _value(self, epoch: Epoch) -> float:
         """By what trials are compared, the higher the better: their metric.
 
         Students have two, loss and share of the cost; theirs is minus the fraction of those that reached the epoch
         before and beat them in both, so that whoever is ahead in either goes on (after Schmucker et al. 2021).
         """
-        loss = self._record.sign * metrics[self._record.metric]
+        loss = self._record.sign * epoch.value(self._record.metric)
         if not self._rules.trains_students:
-            return float(-loss)
-        met, point = self._met[metrics["epoch"]], (float(loss), float(metrics["share"]))
+            return -loss
+        met, point = self._met[epoch.number], (loss, epoch.cost["share"])
         value = -share_that_beats(met, point)
         met.append(point)
         return value

@@ -13,7 +13,7 @@ from typing import Any
 from ray import tune
 
 from orchestrator.cluster import slots
-from orchestrator.journal import Event
+from orchestrator.events import Event
 from orchestrator.progress import Progress
 from orchestrator.ray_searcher import RaySearcher
 from orchestrator.ray_trial import TorchTrial

@@ -22,6 +22,7 @@ from orchestrator.simulation.regret import Outcomes
 from orchestrator.stage import StageConfig
 from orchestrator.sweep import Sweep
 from orchestrator.tables import models_table, trials_table
+from trainables.loop import column
 
 _WIDTH = 120
 """Columns where there is no terminal to ask, such as a file."""
@@ -39,7 +40,7 @@ def show(run: Run, *, count: int = 10, stage: StageConfig | None = None) -> None
     trials, models = trials_table(record), models_table(record)
     best = best_trials(trials, sweep.metric, sweep.mode, count)
     if not best.empty:
-        columns = ["trial", "status", sweep.metric, "val_accuracy", "share", "best_epoch", "epochs", "seconds"]
+        columns = ["trial", "status", column(sweep.metric), "val_accuracy", "share", "best_epoch", "epochs", "seconds"]
         shown = [name for name in dict.fromkeys(columns) if name in best and best[name].notna().any()]
         console.print(_table(f"best of {len(trials)} trials by {sweep.metric}", best[shown]))
         if sweep.search.repeats > 1:

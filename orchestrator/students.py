@@ -73,7 +73,7 @@ def student_searcher(sweep: Sweep, stage: StageConfig, at_limit: Callable[[], bo
 def chosen(record: Record, stage: StageConfig) -> list[Trial]:
     """The students that models are made of, those first that are beaten by fewest, then by their loss."""
     done = [trial for trial in record.trials.values() if trial.status == "completed" and not is_control(trial.config)]
-    return _front_first(done, [(trial.loss, trial.epochs[-1]["share"]) for trial in done])[: stage.models]
+    return _front_first(done, [(trial.loss, trial.epochs[-1].cost["share"]) for trial in done])[: stage.models]
 
 
 def control_of(record: Record, student: Trial) -> Trial | None:

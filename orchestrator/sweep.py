@@ -30,7 +30,7 @@ from search_spaces import Config, SpaceError, nearest, shorten, to_yaml
 from trainables import ModelError, TrainConfig, check_model, metric_names
 from trainables.compress import StudentConfig, StudentTask
 from trainables.config import Count, Seed, expand_home
-from trainables.loop import RESERVED, LoopConfig, LoopError, find_loop
+from trainables.loop import LoopConfig, LoopError, find_loop
 from trainables.storage import Place, check_uri, join, local_path
 
 __all__ = [
@@ -213,10 +213,7 @@ class Sweep(Section):
         return self
 
     def _check_metric(self) -> None:
-        if self.has_own_loop:
-            if self.metric in RESERVED:
-                raise ValueError(f"metric: must be no name that a run's tables use, but got {self.metric!r}")
-        elif self.metric not in metric_names():
+        if not self.has_own_loop and self.metric not in metric_names():
             hint = nearest(self.metric, metric_names())
             raise ValueError(f"metric: must be one of {', '.join(metric_names())}, but got {self.metric!r};{hint}")
 

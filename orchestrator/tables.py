@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import fields
 from io import BytesIO
 from typing import Any
@@ -12,10 +12,12 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from orchestrator.events import Epoch
 from orchestrator.record import Record, Trial
 from search_spaces import Choice, Domain, Grid
-from trainables import EpochMetrics, metric_names
+from trainables import metric_names
 from trainables.compress import CompressedModel
+from trainables.loop import column
 from trainables.storage import Place, join, write_bytes
 
 BEFORE = ("trial", "repeat", "status")
@@ -33,7 +35,8 @@ AFTER = (
 )
 """The columns of a trial round those of its metrics, which a loop of the user's own names."""
 
-_FIELDS = tuple(field.name for field in fields(EpochMetrics))
+_BITS = 63
+"""Of the whole numbers that a column holds."""
 
 
 def trials_table(record: Record) -> pd.DataFrame:
@@ -41,17 +44,19 @@ def trials_table(record: Record) -> pd.DataFrame:
 
     Columns: trial, repeat (of its configuration, from 0), status, the metrics of its best epoch, best_epoch, epochs,
     seconds (of training), node, faults (attempts that were tried again), error, proposed, started, ended (UTC),
-    checkpoint, and `config.*`, empty where a condition switched a parameter off.
+    checkpoint, and `config.*`, empty where a condition switched a parameter off. A metric with the name of another
+    column has the column `metric.NAME`.
     """
     metrics = _metrics(record)
     rows = [_trial_row(record, trial, metrics) for trial in record.trials.values()]
-    return _frame(rows, (*BEFORE, *metrics, *AFTER))
+    return _frame(rows, (*BEFORE, *metrics, *AFTER), metrics)
 
 
 def epochs_table(record: Record) -> pd.DataFrame:
-    """A row a trial and epoch: every metric, and in `time.*` the seconds that went into each phase of it."""
-    rows = [{"trial": trial.id, **epoch} for trial in record.trials.values() for epoch in trial.epochs]
-    return _frame(rows, ("trial", *(() if rows else _FIELDS)))
+    """A row a trial and epoch: every metric, of students their cost, seconds, and in `time.*` those of each phase."""
+    rows = [_epoch_row(trial, epoch) for trial in record.trials.values() for epoch in trial.epochs]
+    metrics = _metrics(record)
+    return _frame(rows, ("trial", "epoch", *metrics, "seconds"), metrics)
 
 
 def models_table(record: Record) -> pd.DataFrame:
@@ -78,20 +83,32 @@ def value_of(domain: Domain, told: Any) -> Any:
 
 
 def _metrics(record: Record) -> list[str]:
-    """What trials are told apart by: the metrics of our own training, or all that a loop of the user's own reports."""
-    told = dict.fromkeys(name for trial in record.trials.values() for epoch in trial.epochs[:1] for name in epoch)
-    own = [name for name in told if name not in _FIELDS and not name.startswith("time.")]
-    return list(dict.fromkeys([*(name for name in metric_names() if name in told or not told), record.metric, *own]))
+    """The columns of every metric that any epoch has, the record's own first, and of what students cost."""
+    epochs = [epoch for trial in record.trials.values() for epoch in trial.epochs]
+    told = dict.fromkeys(name for epoch in epochs for name in epoch.metrics)
+    ours = [name for name in metric_names() if name in told or not told]
+    costs = [name for epoch in epochs for name in epoch.cost]
+    return list(dict.fromkeys([*map(column, [*ours, record.metric, *told]), *costs]))
+
+
+def _figures(epoch: Epoch) -> dict[str, Any]:
+    return {**{column(name): value for name, value in epoch.metrics.items()}, **epoch.cost}
+
+
+def _epoch_row(trial: Trial, epoch: Epoch) -> dict[str, Any]:
+    timing = {f"time.{name}": seconds for name, seconds in epoch.timing.items()}
+    return {"trial": trial.id, "epoch": epoch.number, **_figures(epoch), "seconds": epoch.seconds, **timing}
 
 
 def _trial_row(record: Record, trial: Trial, metrics: Iterable[str]) -> dict[str, Any]:
-    best = trial.best_epoch(record.metric, record.sign) or {}
+    best = trial.best_epoch(record.metric, record.sign)
+    figures = _figures(best) if best else {}
     return {
         "trial": trial.id,
         "repeat": trial.repeat,
         "status": trial.status,
-        **{name: best.get(name, math.nan) for name in metrics},
-        "best_epoch": best.get("epoch", 0),
+        **{name: figures.get(name, math.nan) for name in metrics},
+        "best_epoch": best.number if best else 0,
         "epochs": len(trial.epochs),
         "seconds": trial.seconds,
         "node": trial.node,
@@ -107,13 +124,22 @@ def _moment(seconds: float) -> pd.Timestamp | None:
     return None if math.isnan(seconds) else pd.Timestamp(seconds, unit="s", tz="UTC")
 
 
-def _frame(rows: list[dict[str, Any]], columns: Iterable[str]) -> pd.DataFrame:
-    """The rows under the columns that are always there, and their own. Parquet has one kind of value a column: others
-    become text."""
+def _frame(rows: list[dict[str, Any]], columns: Iterable[str], numbers: Collection[str] = ()) -> pd.DataFrame:
+    """The rows under the columns that are always there, and their own.
+
+    Parquet has one kind of value a column: where there are several, `numbers` become floats and others text.
+    """
     names = dict.fromkeys([*columns, *(name for row in rows for name in row)])
     frame = pd.DataFrame(rows, columns=list(names))
-    for name in frame.columns:
-        kinds = {type(value) for value in frame[name].dropna()}
-        if len(kinds) > 1 and not kinds <= {int, float}:
+    for name in [name for name in frame if frame[name].dtype == "object"]:
+        if name in numbers:
+            frame[name] = frame[name].astype(float)
+        elif not _fits_one_column(frame[name].dropna()):
             frame[name] = frame[name].map(str, na_action="ignore")
     return frame
+
+
+def _fits_one_column(values: pd.Series[Any]) -> bool:
+    kinds = {type(value) for value in values}
+    wide = any(isinstance(value, int) and value.bit_length() > _BITS for value in values)
+    return not wide and (len(kinds) <= 1 or kinds <= {int, float})

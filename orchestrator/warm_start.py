@@ -18,6 +18,7 @@ from orchestrator.searchers import Observation
 from orchestrator.sweep import Sweep
 from orchestrator.tables import value_of
 from search_spaces import Config, Domain, Space, SpaceError, nearest
+from trainables.loop import column
 
 Tell = Callable[[str], None]
 
@@ -91,19 +92,20 @@ def _of_table(place: str, sweep: Sweep) -> Iterator[Observation]:
     path = Path(place, "trials.parquet") if Path(place).is_dir() else Path(place)
     trials = pd.read_parquet(path)
     names = [name for name in trials if str(name).startswith("config.")]
-    if sweep.metric not in trials or not names:
-        hint = nearest(sweep.metric, trials.columns)
-        rule = f"must have the columns {sweep.metric} and config.*"
+    metric = column(sweep.metric)
+    if metric not in trials or not names:
+        hint = nearest(metric, trials.columns)
+        rule = f"must have the columns {metric} and config.*"
         raise SweepError(f"{rule}, but got {', '.join(map(str, trials.columns))}" + (hint and f";{hint}"))
     curves = _curves(path.with_name("epochs.parquet"), sweep)
     for row in trials.to_dict("records"):
-        if row.get("status") not in ("pending", "running") or not pd.isna(row[sweep.metric]):
+        if row.get("status") not in ("pending", "running") or not pd.isna(row[metric]):
             config = {str(name).removeprefix("config."): row[name] for name in names}
             yield _observation(row, config, curves.get(row.get("trial"), ()), sweep)
 
 
 def _observation(row: Mapping[Any, Any], config: Config, curve: tuple[float, ...], sweep: Sweep) -> Observation:
-    loss = min(curve, default=sweep.sign * float(row[sweep.metric]))
+    loss = min(curve, default=sweep.sign * float(row[column(sweep.metric)]))
     return Observation(
         config=config,
         loss=math.nan if row.get("status") == "failed" else loss,
@@ -121,11 +123,11 @@ def _curves(path: Path, sweep: Sweep) -> dict[Any, tuple[float, ...]]:
     """The losses of each trial, epoch by epoch, where there is such a table."""
     if not path.is_file():
         return {}
-    epochs = pd.read_parquet(path)
-    if not {"trial", "epoch", sweep.metric} <= set(epochs):
+    epochs, metric = pd.read_parquet(path), column(sweep.metric)
+    if not {"trial", "epoch", metric} <= set(epochs):
         return {}
     ordered = epochs.sort_values("epoch", kind="stable")
-    return {trial: tuple((sweep.sign * losses).tolist()) for trial, losses in ordered.groupby("trial")[sweep.metric]}
+    return {trial: tuple((sweep.sign * losses).tolist()) for trial, losses in ordered.groupby("trial")[metric]}
 
 
 def _config(space: Space, values: Config) -> Config:

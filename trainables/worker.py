@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from functools import lru_cache
 from typing import Any, Protocol
 
@@ -28,6 +28,8 @@ VERSION = 3
 _MAY_DIFFER = ("epochs", "parallel", "run")
 # A checkpoint is due after so many times the seconds that writing the last one took: saving costs 5% at the most.
 _TRAINING_PER_SAVING = 20
+
+_METRICS = tuple(one.name for one in fields(EpochMetrics) if one.name not in ("epoch", "seconds"))
 
 _load_data = lru_cache(maxsize=2)(load_data)
 
@@ -109,16 +111,17 @@ class Worker:
         return self.trainer.finished and self._known >= len(self._history)
 
     def epoch(self) -> dict[str, Any]:
-        """The metrics of the next epoch that was not reported, trained now or stored before; `finished`; `timing`.
+        """The report of the next epoch that was not reported, trained now or stored before.
 
-        timing: this worker's seconds since its previous report by what they went into, one for each of TIMED. A trial
-        that is finished and known gives its last epoch once more.
+        {"epoch": its number, "metrics": by name, "seconds", "finished", "timing": this worker's seconds since its
+        previous report by what they went into, one for each of TIMED}, and a student's "cost". A trial that is finished
+        and known gives its last epoch once more.
         """
         while len(self._history) <= self._known and not self.trainer.finished:
             self._train()
         self._known = min(self._known + 1, len(self._history))
         timing, self._timing = self._timing, dict.fromkeys(TIMED, 0.0)
-        return self._history[self._known - 1] | {"finished": self.finished, "timing": timing}
+        return report_of(self._history[self._known - 1]) | {"finished": self.finished, "timing": timing}
 
     def save(self) -> None:
         """Writes the checkpoint if the one on the disk is older. Every rank calls it; rank 0 writes."""
@@ -192,6 +195,14 @@ def _checked(saved: dict[str, Any], config: dict[str, Any], path: Place) -> dict
     if different:
         raise CheckpointError(f"{path} was made with another {', '.join(different)}")
     return saved
+
+
+def report_of(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """An entry of a checkpoint's history, in the shape of a report: EpochMetrics, and of students what they cost."""
+    metrics = {name: value for name, value in entry.items() if name in _METRICS}
+    cost = {name: value for name, value in entry.items() if name not in ("epoch", "seconds", *_METRICS)}
+    report = {"epoch": entry["epoch"], "metrics": metrics, "seconds": entry["seconds"]}
+    return {**report, "cost": cost} if cost else report
 
 
 def read_checkpoint(path: Place) -> dict[str, Any]:

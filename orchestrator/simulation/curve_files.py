@@ -80,8 +80,8 @@ def _of_run(run: Run, metric: str, sign: float) -> Iterator[Curve]:
     if metric not in known:
         raise _unknown_metric(metric, known)
     for trial in run.record().trials.values():
-        losses = tuple(sign * float(epoch[metric]) for epoch in trial.epochs)
-        seconds = tuple(float(epoch["seconds"]) for epoch in trial.epochs)
+        losses = tuple(sign * epoch.value(metric) for epoch in trial.epochs)
+        seconds = tuple(epoch.seconds for epoch in trial.epochs)
         if trial.status == "completed" or trial.status == "failed":
             yield Curve(config=trial.config, losses=losses, seconds=seconds, status=trial.status)
         elif losses:

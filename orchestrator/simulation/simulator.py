@@ -181,7 +181,9 @@ class _Run:
         if math.isnan(loss):
             return {"error": f"failed in epoch {epoch}, as recorded"}
         return {
-            "metrics": {"epoch": epoch, self._curves.metric: self._curves.sign * loss, "seconds": seconds},
+            "epoch": epoch,
+            "metrics": {self._curves.metric: self._curves.sign * loss},
+            "seconds": seconds,
             "timing": {"train": seconds},
             "node": "",
             "finished": complete or epoch >= self._simulation.epochs,

@@ -13,7 +13,8 @@ import pytest
 import ray
 import yaml
 
-from orchestrator.journal import Event, Journal
+from orchestrator.events import Event
+from orchestrator.journal import Journal
 from trainables.storage import Place, join
 
 ROOT = Path(__file__).parents[2]

@@ -149,8 +149,8 @@ def test_trials_that_are_not_over_are_no_parents(tiny):
     record = Record(sweep.metric, sweep.sign, journal)
     record.begin_session(1)
     trial = record.propose({"optimizer.lr": 0.1, "model.width": 8}).id
-    metrics = {"epoch": 1, "val_accuracy": 0.5, "seconds": 1.0}
-    record.report(trial, {"metrics": metrics, "timing": {}, "node": "", "finished": False})
+    report = {"epoch": 1, "metrics": {"val_accuracy": 0.5}, "seconds": 1.0}
+    record.report(trial, {**report, "timing": {}, "node": "", "finished": False})
     journal.close()
     with pytest.raises(SweepError, match=r"must have a trial with a result .* halving resume goes on with those"):
         compress_run(sweep.folder, quiet=True)

@@ -29,7 +29,7 @@ def steps(trial: ray_trial.TorchTrial) -> list[list[int]]:
     told: list[list[dict]] = []
     while not told or not told[-1][-1]["finished"]:
         told.append(trial.step()["report"])
-    return [[report["metrics"]["epoch"] for report in step] for step in told]
+    return [[report["epoch"] for report in step] for step in told]
 
 
 @pytest.mark.parametrize(("every_s", "expected"), [(0.0, [[1], [2], [3], [4], [5]]), (math.inf, [[1, 2], [3, 4, 5]])])

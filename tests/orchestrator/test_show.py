@@ -27,9 +27,9 @@ def shown_after(sweep, trials: int, capsys) -> str:
     for _ in range(trials):
         config = GridSearcher(sweep.space).suggest(record.observations(), record.pending())
         trial = record.propose(config).id
-        metrics = {"epoch": 1, "val_accuracy": 0.5, "val_loss": 1.0, "seconds": 2.0}
+        report = {"epoch": 1, "metrics": {"val_accuracy": 0.5, "val_loss": 1.0}, "seconds": 2.0}
         timing = dict.fromkeys(("data", "build", "train", "evaluate", "checkpoint"), 0.1)
-        record.report(trial, {"metrics": metrics, "timing": timing, "node": "", "finished": True})
+        record.report(trial, {**report, "timing": timing, "node": "", "finished": True})
         record.end(trial, "completed")
     show(open_run(sweep.folder))
     return capsys.readouterr().out

@@ -67,8 +67,8 @@ def test_one_worker_is_a_plain_loop():
             now += seconds
             if not improvements or loss < improvements[-1][1]:
                 improvements.append((pytest.approx(now), loss))
-            metrics = {"epoch": epoch, "val_loss": loss, "seconds": seconds}
-            if not asha.hear(trial.id, {"metrics": metrics, "timing": {}, "node": "", "finished": epoch == 9}):
+            report = {"epoch": epoch, "metrics": {"val_loss": loss}, "seconds": seconds}
+            if not asha.hear(trial.id, {**report, "timing": {}, "node": "", "finished": epoch == 9}):
                 break
     assert list(outcome.improvements) == improvements
     assert outcome.seconds == pytest.approx(now)

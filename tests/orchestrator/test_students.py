@@ -163,8 +163,8 @@ def test_a_search_at_its_limit_goes_over_to_the_controls(tiny, tmp_path):
 
 
 def report(epoch, loss, share, finished=False):
-    metrics = {"epoch": epoch, "val_loss": loss, "val_accuracy": -loss, "seconds": 1.0, "share": share}
-    return {"metrics": metrics, "timing": {}, "node": "here", "finished": finished}
+    figures = {"metrics": {"val_loss": loss, "val_accuracy": -loss}, "cost": {"share": share}}
+    return {"epoch": epoch, **figures, "seconds": 1.0, "timing": {}, "node": "here", "finished": finished}
 
 
 def test_asha_keeps_whoever_is_ahead_in_either_aim_and_never_stops_a_control(tiny, tmp_path):
@@ -182,7 +182,7 @@ def test_asha_keeps_whoever_is_ahead_in_either_aim_and_never_stops_a_control(tin
     below = {"0004", "0005"}  # beaten in both by the first
     assert {trial.id for trial in record.trials.values() if trial.status == "stopped"} == below
     for trial in list(record.open):
-        scheduler.hear(trial, report(2, record.trials[trial].loss, record.trials[trial].epochs[0]["share"], True))
+        scheduler.hear(trial, report(2, record.trials[trial].loss, record.trials[trial].epochs[0].cost["share"], True))
     stage = StageConfig.model_validate({**stage, "models": 2})
     assert [trial.id for trial in chosen(record, stage)] == ["0003", "0001"]
     assert control_of(record, record.trials["0003"]) is None

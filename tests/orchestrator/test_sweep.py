@@ -73,10 +73,6 @@ BAD = [
     ({"train": {"loop": "a:b", "model": {}}}, r"train\.model: unknown key; known are loop, arguments, epochs, seed"),
     ({"train": {"loop": 3}}, r"train\.loop: must be text, but got 3"),
     ({"train": {"loop": "a:b", "epochs": 0}}, r"train\.epochs: must be at least 1, but got 0"),
-    (
-        {"train": {"loop": "a:b"}, "metric": "status"},
-        "metric: must be no name that a run's tables use, but got 'status'",
-    ),
     ({"train": {"loop": "a:b"}, "workers": {"count": 2}}, r"workers\.count: must be 1 where train\.loop trains"),
     ({"train": {"loop": "a:b"}, "compress": {"best": 2}}, r"compress: must be null .* but got {'best': 2}"),
     ({"train": {"optimizer.lr": 0.1}}, r"train\.optimizer\.lr: unknown key; .* write optimizer: {lr: 0\.1}$"),

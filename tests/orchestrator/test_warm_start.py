@@ -25,8 +25,8 @@ def earlier(tiny):
         trial = record.propose({"optimizer.lr": lr, "model.width": width}).id
         record.start(trial)
         for number, value in enumerate(values, 1):
-            metrics = {"epoch": number, "val_accuracy": value, "val_loss": 1 - value, "seconds": 1.5}
-            record.report(trial, {"metrics": metrics, "timing": {}, "node": "here", "finished": False})
+            report = {"epoch": number, "metrics": {"val_accuracy": value, "val_loss": 1 - value}, "seconds": 1.5}
+            record.report(trial, {**report, "timing": {}, "node": "here", "finished": False})
         record.end(trial, "completed" if values else "failed")
     write_tables(record, sweep.folder)
     journal.close()

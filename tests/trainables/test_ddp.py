@@ -58,8 +58,9 @@ def alone(name: str) -> dict[str, Any]:
 
 
 def timeless(result: dict[str, Any]) -> list[dict[str, Any]]:
-    timing = ("seconds", "images_per_second", "timing")
-    return [{key: epoch[key] for key in epoch if key not in timing} for epoch in result["metrics"]]
+    kept = ("epoch", "finished")
+    metrics = [{**epoch["metrics"], "images_per_second": 0.0} for epoch in result["metrics"]]
+    return [{**{key: epoch[key] for key in kept}, **own} for epoch, own in zip(result["metrics"], metrics, strict=True)]
 
 
 @pytest.mark.parametrize("trial", [*REMAINDERS, "whole recipe", "batch norm", "dropout", *INTERRUPTED])

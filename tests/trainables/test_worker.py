@@ -33,7 +33,8 @@ def run(worker: Worker) -> list[dict[str, Any]]:
 
 
 def timeless(epoch: dict[str, Any]) -> dict[str, Any]:
-    return {key: epoch[key] for key in epoch if key not in ("seconds", "images_per_second", "timing")}
+    metrics = {name: value for name, value in epoch["metrics"].items() if name != "images_per_second"}
+    return {"epoch": epoch["epoch"], "finished": epoch["finished"], **metrics}
 
 
 def test_a_warm_worker_does_as_a_fresh_one(tmp_path: Path) -> None:
@@ -50,7 +51,7 @@ def test_trials_in_turns_do_not_disturb_each_other() -> None:
     alone.begin(config(MLP), None)
     one.begin(config(MLP), None)
     other.begin(config(MLP, seed=9), None)
-    taken_in_turns = [(one.epoch()["train_loss"], other.epoch())[0] for _ in range(3)]
+    taken_in_turns = [(one.epoch()["metrics"]["train_loss"], other.epoch())[0] for _ in range(3)]
     assert taken_in_turns == [epoch["train_loss"] for epoch in run(alone)]
 
 

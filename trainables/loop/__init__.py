@@ -2,7 +2,7 @@
 
 from trainables.loop.config import LoopConfig, find_loop
 from trainables.loop.local import LocalTrial
-from trainables.loop.trial import RESERVED, LoopError, LoopStopped, LoopTrial
+from trainables.loop.trial import RESERVED, LoopError, LoopStopped, LoopTrial, column
 from trainables.loop.worker import LoopWorker
 
 __all__ = [
@@ -13,5 +13,6 @@ __all__ = [
     "LoopStopped",
     "LoopTrial",
     "LoopWorker",
+    "column",
     "find_loop",
 ]

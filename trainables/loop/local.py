@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
-from trainables.loop.trial import LoopTrial
+from trainables.loop.trial import LoopTrial, column
 
 
 class LocalTrial(LoopTrial):
@@ -34,15 +35,18 @@ class LocalTrial(LoopTrial):
 
     @property
     def reports(self) -> list[dict[str, Any]]:
-        """What was reported, an epoch each: its number, the figures, seconds."""
-        return list(self._history)
+        """A dict an epoch, with the columns of a run's table: `epoch`, the metrics, `seconds`; see `column`."""
+        return [{"epoch": one["epoch"], **_columns(one["metrics"]), "seconds": one["seconds"]} for one in self._history]
 
     def _tell(self, epoch: dict[str, Any]) -> None:
         if not self._quiet:
-            figures = ", ".join(f"{name} {value:.6g}" for name, value in _shown(epoch).items())
+            figures = ", ".join(f"{name} {value:.6g}" for name, value in _shown(epoch["metrics"]).items())
             print(f"epoch {epoch['epoch']}: {figures} ({epoch['seconds']:.1f} s)")
 
 
-def _shown(epoch: dict[str, Any]) -> dict[str, float]:
-    nan = float("nan")
-    return {name: nan if value is None else value for name, value in epoch.items() if name not in ("epoch", "seconds")}
+def _columns(metrics: dict[str, Any]) -> dict[str, Any]:
+    return {column(name): value for name, value in metrics.items()}
+
+
+def _shown(metrics: dict[str, Any]) -> dict[str, float]:
+    return {name: math.nan if value is None else value for name, value in metrics.items()}

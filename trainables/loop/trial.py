@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+import warnings
 from collections import Counter, OrderedDict
 from collections.abc import Mapping
 from math import prod
@@ -21,7 +22,10 @@ RESERVED = frozenset(
         *("proposed", "started", "ended", "checkpoint"),
     ]
 )
-"""Names that a report may not use: those of a run's tables."""
+"""The columns of a run's tables beside those of the metrics."""
+_PREFIX = "metric."
+_BITS = 63
+"""Of the whole numbers that a table holds."""
 
 _VERSION = 1
 _PLAIN = (bool, int, float, str, bytes, type(None))
@@ -55,15 +59,15 @@ class LoopTrial:
         self._config, self._metric = dict(config), metric
         self._path = None if folder is None else join(folder, CHECKPOINT)
         self._checkpoint = self._read()
-        self._history: list[dict[str, Any]] = list(self._checkpoint["history"]) if self._checkpoint else []
+        self._history: list[dict[str, Any]] = _history(self._checkpoint) if self._checkpoint else []
         self._reported, self._over = 0, False
         self._state: Any = None
         self._unsaved = False
         self._training_s = self._saving_s = 0.0
         self._since = time.perf_counter()
 
-    def report(self, **metrics: Any) -> None:
-        """Tells one epoch's figures, by names of the user's own, and waits until the next epoch may begin.
+    def report(self, /, **metrics: Any) -> None:
+        """Report one epoch's figures, under any names, and wait until the next epoch may begin.
 
         What was given to `save` since the last report is written first. Raises LoopStopped if the trial is over, and
         LoopError for anything but numbers, or without the metric that a sweep looks at.
@@ -75,7 +79,7 @@ class LoopTrial:
         seconds = time.perf_counter() - self._since
         self._training_s += seconds
         if self._reported > len(self._history):
-            self._history.append({"epoch": self._reported, **figures, "seconds": seconds})
+            self._history.append({"epoch": self._reported, "metrics": figures, "seconds": seconds})
         self._write()
         self._tell(self._history[self._reported - 1])
         self._since = time.perf_counter()
@@ -126,25 +130,60 @@ class LoopTrial:
         return saved
 
 
+def column(metric: str) -> str:
+    """The column of a metric in a run's tables: its name, after `metric.` where that is the name of another column."""
+    taken = metric in RESERVED or metric.startswith(("time.", "config.", _PREFIX))
+    return f"{_PREFIX}{metric}" if taken else metric
+
+
+def _history(checkpoint: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The reports of a checkpoint. Those of earlier versions have the metrics beside `epoch` and `seconds`."""
+    entries: list[dict[str, Any]] = []
+    for entry in checkpoint["history"]:
+        ours = {name: entry[name] for name in ("epoch", "seconds")}
+        flat = {name: value for name, value in entry.items() if name not in ours}
+        entries.append({**ours, "metrics": flat["metrics"] if isinstance(flat.get("metrics"), dict) else flat})
+    return entries
+
+
 def _checked(metrics: Mapping[str, Any], wanted: str | None) -> dict[str, float | None]:
-    """Plain numbers of what is reported; a figure that is not finite is None, unless it is the wanted one."""
-    if wanted is not None and wanted not in metrics:
-        got = ", ".join(metrics) or "nothing"
+    """Plain numbers of what is reported, under names that can be written as text; NaN is None."""
+    figures: dict[str, float | None] = {}
+    for given, value in metrics.items():
+        name = given.encode(errors="backslashreplace").decode()
+        if name in figures:
+            raise LoopError(f"report() must be given names that differ as text, but got {name} twice")
+        figures[name] = _number(name, value)
+    if wanted is not None and wanted not in figures:
+        got = ", ".join(figures) or "nothing"
         raise LoopError(f"report() must be given the metric {wanted}, but got {got}")
-    figures = {name: _number(name, value) for name, value in metrics.items()}
-    if wanted is not None and figures[wanted] is None:
+    if wanted is not None and not _is_finite(figures[wanted]):
         raise LoopError(f"report() must be given a finite {wanted}, but got {metrics[wanted]}")
     return figures
 
 
+def _is_finite(value: float | None) -> bool:
+    return value is not None and math.isfinite(value)
+
+
 def _number(name: str, value: Any) -> float | None:
-    if name in RESERVED or name.startswith(("time.", "config.")):
-        raise LoopError(f"report() must be given names that a run's tables do not use, but got {name}")
     single = hasattr(value, "item") and prod(getattr(value, "shape", ())) == 1
     plain = value.item() if single else value
     if not isinstance(plain, int | float):
         raise LoopError(f"report() must be given numbers, but got a {type(value).__name__} for {name}")
-    return plain if math.isfinite(plain) else None
+    if isinstance(plain, int) and plain.bit_length() > _BITS:
+        plain = _as_float(name, plain)
+    return None if math.isnan(plain) else plain
+
+
+def _as_float(name: str, number: int) -> float:
+    try:
+        rounded = float(number)
+    except OverflowError:
+        digits = f"a whole number of {number.bit_length()} bits"
+        raise LoopError(f"report() must be given numbers that fit a float, but got {digits} for {name}") from None
+    warnings.warn(f"{name} is a whole number of more than 63 bits; it is kept as the float {rounded:g}", stacklevel=4)
+    return rounded
 
 
 def _copy(value: Any, where: str) -> Any:

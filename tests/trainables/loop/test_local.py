@@ -99,6 +99,23 @@ def test_numbers_of_every_kind_may_be_reported(value: Any, kept: Any) -> None:
     assert type(trial.reports[0]["value"]) in (int, float, bool, type(None))
 
 
+def test_a_whole_number_that_no_table_holds_is_kept_as_a_float() -> None:
+    trial = LocalTrial(quiet=True)
+    with pytest.warns(UserWarning, match="cells is a whole number of more than 63 bits"):
+        trial.report(cells=2**70)
+    assert trial.reports[0]["cells"] == 2.0**70
+
+
+def test_metrics_may_have_the_names_of_a_reports_own_parts() -> None:
+    trial = LocalTrial(quiet=True)
+    trial.report(**{"epoch": 7, "seconds": -1, "metrics": 3, "self": 4, "metric.x": 5})
+    (report,) = trial.reports
+    assert report["seconds"] >= 0
+    assert {name: value for name, value in report.items() if name != "seconds"} == {
+        **{"epoch": 1, "metric.epoch": 7, "metric.seconds": -1, "metrics": 3, "self": 4, "metric.metric.x": 5}
+    }
+
+
 @pytest.mark.parametrize(
     ("metrics", "message"),
     [
@@ -107,8 +124,11 @@ def test_numbers_of_every_kind_may_be_reported(value: Any, kept: Any) -> None:
         ({"val_accuracy": float("inf")}, "must be given a finite val_accuracy, but got inf"),
         ({"val_accuracy": 1.0, "text": "good"}, "must be given numbers, but got a str for text"),
         ({"val_accuracy": torch.ones(2)}, "must be given numbers, but got a Tensor for val_accuracy"),
-        ({"val_accuracy": 1.0, "epoch": 3}, "must be given names that a run's tables do not use, but got epoch"),
-        ({"val_accuracy": 1.0, "time.train": 3}, "do not use, but got time.train"),
+        (
+            {"val_accuracy": 1.0, "huge": 2**2000},
+            "must be given numbers that fit a float, but got a whole number of 2001",
+        ),
+        ({"val_accuracy": 1.0, "\udce9": 1, "\\udce9": 2}, "must be given names that differ as text"),
     ],
 )
 def test_a_report_that_a_sweep_could_not_take_is_refused(metrics: dict[str, Any], message: str) -> None:

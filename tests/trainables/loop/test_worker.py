@@ -32,7 +32,7 @@ def told(worker: LoopWorker) -> list[tuple[int, float, bool]]:
     epochs = [worker.epoch()]
     while not epochs[-1]["finished"]:
         epochs.append(worker.epoch())
-    return [(epoch["epoch"], epoch["loss"], epoch["finished"]) for epoch in epochs]
+    return [(epoch["epoch"], epoch["metrics"]["loss"], epoch["finished"]) for epoch in epochs]
 
 
 def test_a_loop_trains_no_epoch_before_it_is_asked_for(loops: ModuleType) -> None:
@@ -85,7 +85,7 @@ def test_the_next_trial_unwinds_the_loop_before(loops: ModuleType) -> None:
     worker.epoch()
     worker.begin(LoopConfig(loop="own_loops:short").model_dump(), None)
     assert loops.SEEN == [("begins", 0), "ends"]
-    assert worker.epoch()["loss"] == 3.0
+    assert worker.epoch()["metrics"]["loss"] == 3.0
 
 
 def test_a_loop_that_catches_exceptions_is_stopped_all_the_same(loops: ModuleType) -> None:
