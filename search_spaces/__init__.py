@@ -1,4 +1,4 @@
-"""What may vary: the domains of hyperparameters and the spaces they make up."""
+"""Search spaces: the domains of hyperparameters, and what their values may be."""
 
 from search_spaces.constraints import Constraint
 from search_spaces.domains import (
@@ -9,13 +9,13 @@ from search_spaces.domains import (
     Int,
     LogInt,
     LogUniform,
-    Scalar,
     Uniform,
     When,
 )
 from search_spaces.errors import SpaceError, nearest, shorten
 from search_spaces.loader import load_space, shipped_spaces
 from search_spaces.space import Config, Parameter, Space
+from search_spaces.values import decode, encode, fresh, from_json, hashable, plain, same, to_json
 from search_spaces.yaml_file import read_yaml, to_yaml
 
 __all__ = [
@@ -29,15 +29,22 @@ __all__ = [
     "LogInt",
     "LogUniform",
     "Parameter",
-    "Scalar",
     "Space",
     "SpaceError",
     "Uniform",
     "When",
+    "decode",
+    "encode",
+    "fresh",
+    "from_json",
+    "hashable",
     "load_space",
     "nearest",
+    "plain",
     "read_yaml",
+    "same",
     "shipped_spaces",
     "shorten",
+    "to_json",
     "to_yaml",
 ]

@@ -13,6 +13,7 @@ import numpy as np
 
 from search_spaces.errors import SpaceError, nearest, shorten
 from search_spaces.expression import parse
+from search_spaces.values import fresh
 
 Predicate = Callable[[dict[str, Any]], bool]
 _PATH = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
@@ -72,7 +73,11 @@ class Constraint:
         if not self.names <= config.keys():
             return True
         try:
-            result = self._value(config) if self._value else self._predicate(dict(config))
+            result = (
+                self._value(config)
+                if self._value
+                else self._predicate({name: fresh(value) for name, value in config.items()})
+            )
         except SpaceError:
             raise
         except Exception as error:  # whatever a user's function may raise

@@ -41,9 +41,11 @@ def nearest(name: str, names: Iterable[object]) -> str:
 
 
 def shorten(value: object, limit: int = 120) -> str:
-    """A value as a message shows it."""
+    """A value as a message shows it: on one line, cut to `limit` characters."""
     try:
-        text = repr(value)
+        text = " ".join(repr(value).split("\n"))
     except ValueError:  # Python writes out no integer of more than 4300 digits
         return "a number of thousands of digits"
+    except Exception:  # whatever the repr of a user's object may raise
+        return f"a {type(value).__name__}"
     return text if len(text) <= limit else text[: limit - 1] + "…"

@@ -7,12 +7,14 @@ and nothing that it can compute is large.
 from __future__ import annotations
 
 import ast
+import math
 import operator
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from search_spaces.errors import SpaceError, shorten
+from search_spaces.values import same
 
 Values = Mapping[str, Any]
 Step = Callable[[Values], Any]
@@ -21,8 +23,8 @@ LARGEST_POWER = 64
 LITERALS = {"true": True, "false": False, "null": None}  # as YAML writes them
 
 ALLOWED = (
-    "may hold parameters, numbers, text, true, false, null, + - * / // % **, comparisons, `in` a list, and, or, not, "
-    "min, max and abs"
+    "may hold parameters, numbers, text, true, false, null, lists, + - * / // % **, comparisons, `in` a list, and, or, "
+    "not, min, max and abs"
 )
 
 
@@ -45,11 +47,6 @@ def parse(text: str) -> tuple[Step, frozenset[str]]:
         raise SpaceError(f"must be an expression, but Python cannot read {shorten(text)}") from None
 
 
-def same(a: object, b: object) -> bool:
-    """Equality under which 1 is 1.0, as in JSON, but not True."""
-    return a == b and isinstance(a, bool) == isinstance(b, bool)
-
-
 def _step(node: ast.expr) -> Step:
     """What evaluates one node; its parts are made once, here."""
     name = _dotted(node)
@@ -68,6 +65,10 @@ def _step(node: ast.expr) -> Step:
             return _joined([_step(value) for value in values], until=isinstance(op, ast.Or))
         case ast.Compare(left=left, ops=ops, comparators=others) if all(type(op) in _COMPARISONS for op in ops):
             return _compared(ops, [left, *others])
+        case ast.List(elts=elements):
+            return _applied(lambda *parts: list(parts), *elements)
+        case ast.Tuple(elts=elements):
+            return _applied(lambda *parts: parts, *elements)
     raise SpaceError(f"{ALLOWED}, but got {shorten(ast.unparse(node))}")
 
 
@@ -145,11 +146,14 @@ def _truth(value: object) -> bool:
 
 
 def _bounded(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Arithmetic on numbers whose result is a number that fits into a float."""
+    """Arithmetic on numbers whose result is a number that fits into a float; infinite only where an operand is."""
 
     def compute(*operands: object) -> Any:
-        result = function(*map(_number, operands))
-        if not abs(result) <= sys.float_info.max:
+        numbers = [_number(operand) for operand in operands]
+        result = function(*numbers)
+        if result != result:
+            raise ArithmeticError("a result is not a number")
+        if not abs(result) <= sys.float_info.max and not any(number in (math.inf, -math.inf) for number in numbers):
             raise OverflowError("a number is too large")
         return result
 

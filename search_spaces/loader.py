@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from search_spaces.domains import (
     Choice,
@@ -13,12 +13,11 @@ from search_spaces.domains import (
     Int,
     LogInt,
     LogUniform,
-    Scalar,
     Uniform,
     When,
 )
 from search_spaces.errors import SpaceError, shorten
-from search_spaces.space import Parameter, Space
+from search_spaces.space import Space
 from search_spaces.yaml_file import read_yaml
 
 RANGES: dict[str, type[Int | LogInt | Uniform | LogUniform]] = {c.form: c for c in (Int, LogInt, Uniform, LogUniform)}
@@ -69,9 +68,9 @@ def _space(form: Any) -> Space:
     return Space(made, form.get("constraints", ()))
 
 
-def _parameter(spec: Any, where: str) -> Parameter | Scalar:
+def _parameter(spec: Any, where: str) -> Any:
     if not isinstance(spec, Mapping):
-        return cast(Scalar, spec)  # the space refuses what is no scalar
+        return spec  # a constant, unless the space refuses it
     forms = [key for key in spec if key != "when"]
     if len(forms) != 1:
         raise SpaceError.at(where, f"must name one domain of {', '.join(FORMS)}", forms)

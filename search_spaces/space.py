@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from search_spaces.constraints import Constraint, Predicate
-from search_spaces.domains import Choice, Constant, Domain, Scalar, When
-from search_spaces.errors import SpaceError
+from search_spaces.domains import Choice, Constant, Domain, When
+from search_spaces.errors import SpaceError, shorten
+from search_spaces.values import fresh, same
 
 Config = dict[str, Any]  # flat, with dotted keys: {"optimizer.lr": 0.01}
 Parameter = Domain | When
@@ -26,7 +27,7 @@ REDRAWN = 50  # draws around a corner that is not allowed
 
 @dataclass(frozen=True, init=False, eq=False)
 class Space:
-    """Named parameters; a plain scalar stands for a Constant.
+    """Named parameters; a single value (no list, no mapping) stands for a Constant.
 
     Args:
         constraints: rules that a configuration must keep; see `Constraint` for their forms.
@@ -39,7 +40,7 @@ class Space:
 
     def __init__(
         self,
-        parameters: Mapping[str, Parameter | Scalar],
+        parameters: Mapping[str, Any],
         constraints: Sequence[Constraint | Predicate | str] = (),
     ) -> None:
         if not isinstance(parameters, Mapping) or not parameters:
@@ -113,7 +114,7 @@ class Space:
         if (config := next(self._drawn(rng, FEW), None)) is not None:
             return config
         if self._listed:
-            return dict(self._listed[rng.integers(len(self._listed))])
+            return _apart(self._listed[rng.integers(len(self._listed))])
         if (config := next(self._drawn(rng, PATIENCE), None)) is not None:
             return config
         raise SpaceError.at("constraints", f"must allow one of {PATIENCE} configurations drawn", self._texts())
@@ -126,8 +127,8 @@ class Space:
                     f"parameters.{name}", "must have finitely many values to be part of a grid (use Grid)", domain
                 )
         if self.constraints and self._listed is not None:
-            return (dict(config) for config in self._listed)
-        return self._expand(self.names, {})
+            return map(_apart, self._listed)
+        return map(_apart, self._expand(self.names, {}))
 
     def active(self, config: Mapping[str, Any]) -> Config:
         """`config` without the parameters that are switched off. Raises SpaceError for unknown names."""
@@ -137,7 +138,7 @@ class Space:
         return self._build(config)
 
     def complete(self, config: Mapping[str, Any]) -> Config:
-        """`config` in the order of the parameters and with the constants.
+        """`config` in the order of the parameters, with the constants, in the values that the domains have for its own.
 
         Raises SpaceError, with the parameter's name, unless every other active parameter has one of its values and the
         constraints are kept.
@@ -157,7 +158,7 @@ class Space:
         if missing:
             raise SpaceError(f"must set every parameter that is switched on, but {', '.join(missing)} got no value")
         self.validate({**config, **made})
-        return made
+        return {name: self.domains[name].member(value) for name, value in made.items()}
 
     def validate(self, config: Mapping[str, Any]) -> None:
         """Raise SpaceError unless `config` has just the active parameters, each with one of its values, as allowed."""
@@ -336,7 +337,9 @@ class Space:
         for parameter in self.parameters.values():
             for name, values in parameter.conditions.items() if isinstance(parameter, When) else ():
                 known = wanted.setdefault(name, [])
-                known.extend(value for value in dict.fromkeys(values) if value not in known)
+                for value in values:
+                    if not any(same(value, one) for one in known):
+                        known.append(value)
         return wanted
 
     def _check_conditions(self, name: str, parameter: When, earlier: tuple[str, ...]) -> None:
@@ -359,15 +362,24 @@ def _ends(domain: Domain, few: int = 50) -> list[float]:
     return [0.0, 0.25, 0.5, 0.75, 1.0]
 
 
-def _parameter(name: str, given: Parameter | Scalar) -> Parameter:
+def _apart(config: Config) -> Config:
+    """The configuration, whose lists and mappings are no one else's."""
+    return {name: fresh(value) for name, value in config.items()}
+
+
+def _parameter(name: str, given: Any) -> Parameter:
     if not isinstance(name, str) or not all(name.split(".")):
         raise SpaceError.at("parameters", "a name must be text in dotted parts", name)
     if isinstance(given, Domain | When):
         return given
+    if isinstance(given, list | tuple | Mapping):
+        hint = "write {choice: …} for one of several values, {constant: …} for one that is a list or a mapping"
+        rule = f"must be a domain or a scalar, but got {shorten(given)}; {hint}"
+        raise SpaceError(rule).within(f"parameters.{name}")
     try:
         return Constant(given)
-    except SpaceError:
-        raise SpaceError.at(f"parameters.{name}", "must be a domain or a scalar", given) from None
+    except SpaceError as error:
+        raise error.within(f"parameters.{name}") from None
 
 
 def _constraints(given: object, names: tuple[str, ...]) -> tuple[Constraint, ...]:
@@ -403,7 +415,15 @@ def _check_groups(names: tuple[str, ...]) -> None:
 def _spec(parameter: Parameter) -> Any:
     if isinstance(parameter, When):
         conditions = {
-            name: values[0] if len(values) == 1 else list(values) for name, values in parameter.conditions.items()
+            name: values[0] if len(values) == 1 and not _is_compound(values[0]) else list(values)
+            for name, values in parameter.conditions.items()
         }
         return {parameter.domain.form: parameter.domain.spec(), "when": conditions}
-    return parameter.value if isinstance(parameter, Constant) else {parameter.form: parameter.spec()}
+    if isinstance(parameter, Constant) and not _is_compound(parameter.value):
+        return parameter.value
+    return {parameter.form: parameter.spec()}
+
+
+def _is_compound(value: object) -> bool:
+    """Whether the value would be taken for several of them, or for a domain."""
+    return isinstance(value, list | tuple | dict)

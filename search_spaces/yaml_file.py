@@ -1,21 +1,27 @@
 """YAML files as people mean them: no surprises, and errors that say in words what is wrong where."""
 
 import re
-from collections import Counter
 from collections.abc import Hashable
+from contextlib import suppress
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from search_spaces.errors import SpaceError, shorten
+from search_spaces.values import WHOLE, equal_pair, in_words
+
+_TUPLE = "!tuple"
+_TIMESTAMP = "tag:yaml.org,2002:timestamp"
+_MERGE = "tag:yaml.org,2002:merge"
 
 
 def read_yaml(path: Path) -> Any:
     """The content of a YAML file, a tree of mappings, lists and scalars of which every part is sound.
 
-    As in YAML 1.2, 1e-3 is a number and 2020-01-31 is text. A repeated key is an error, and so is a part that holds
-    itself.
+    As in YAML 1.2, 1e-3 is a number and 2020-01-31 is text; `!!timestamp 2020-01-31` is a date, and `!tuple [1, 2]` a
+    tuple. A repeated key is an error, and so is a part that holds itself.
 
     Raises:
         SpaceError: the file cannot be read, or is not such a tree; the message has line and column.
@@ -60,16 +66,28 @@ class _StrictLoader(yaml.SafeLoader):
         except (ValueError, LookupError, AttributeError, OverflowError):
             kind = node.tag.rpartition(":")[2]
             raise _problem(f"{shorten(node.value, 40)} cannot be read as a value of type {kind}", node) from None
-        if isinstance(value, int) and abs(value) >= 2**63:
+        if isinstance(value, int) and value not in WHOLE:
             raise _problem("a whole number must fit into 64 bits", node)
         return value
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        keys = Counter(key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode))
-        for key, times in keys.items():
-            if times > 1:
-                raise _problem(f"the key {shorten(key)} comes twice", node)
+        scalars = [key for key, _ in node.value if isinstance(key, yaml.ScalarNode) and key.tag != _MERGE]
+        if pair := equal_pair(map(self.construct_object, scalars)):
+            first, second = map(in_words, pair)
+            why = f"key {first} comes twice" if first == second else f"keys {first} and {second} are equal"
+            raise _problem(f"the {why}", node)
         return super().construct_mapping(node, deep)
+
+    def construct_date(self, node: yaml.ScalarNode) -> date:
+        text = str(self.construct_scalar(node))
+        for kind in (date, datetime):
+            with suppress(ValueError):
+                return kind.fromisoformat(text)
+        made: date = self.construct_yaml_timestamp(node)  # in the other forms of YAML
+        return made
+
+    def construct_tuple(self, node: yaml.SequenceNode) -> tuple[Any, ...]:
+        return tuple(self.construct_sequence(node, deep=True))
 
 
 def _problem(text: str, node: yaml.Node) -> yaml.YAMLError:
@@ -77,14 +95,36 @@ def _problem(text: str, node: yaml.Node) -> yaml.YAMLError:
 
 
 class _StrictDumper(yaml.SafeDumper):
-    """Quotes the text that `_StrictLoader` would take for a number."""
+    """Quotes the text that a loader would take for a number or a date, and marks tuples and dates."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+    def represent_text(self, text: str) -> yaml.Node:
+        # Of line ends other than \n, plain and single-quoted text would make spaces.
+        style = "'" if self.timestamps.match(text) else None if text.isprintable() else '"'
+        return self.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+    def represent_moment(self, moment: date) -> yaml.Node:
+        return self.represent_scalar(_TIMESTAMP, moment.isoformat())
+
+    def represent_tuple(self, values: tuple[Any, ...]) -> yaml.Node:
+        return self.represent_sequence(_TUPLE, values)
+
+    timestamps = yaml.SafeLoader.timestamp_regexp
 
 
-_StrictLoader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
-    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
+_StrictLoader.add_constructor(_TIMESTAMP, _StrictLoader.construct_date)
+_StrictLoader.add_constructor(_TUPLE, _StrictLoader.construct_tuple)
+_StrictDumper.add_representer(str, _StrictDumper.represent_text)
+_StrictDumper.add_representer(tuple, _StrictDumper.represent_tuple)
+for _kind in (date, datetime):
+    _StrictDumper.add_representer(_kind, _StrictDumper.represent_moment)
 for _strict in (_StrictLoader, _StrictDumper):
+    _strict.yaml_implicit_resolvers = {
+        first: [(tag, pattern) for tag, pattern in resolvers if tag != _TIMESTAMP]
+        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
     _strict.add_implicit_resolver(
         "tag:yaml.org,2002:float",
         re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)[eE][-+]?[0-9]+$"),  # YAML 1.2; PyYAML wants 1.0e-3

@@ -1,16 +1,16 @@
 """What a searcher is: a function from all that is known to the next configuration."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
 
-from search_spaces import Config, Space
+from search_spaces import Config, Space, hashable
 
-Key = frozenset[tuple[str, Any]]
+Key = frozenset[tuple[str, Hashable]]
 TRIES = 200
 
 
@@ -68,8 +68,8 @@ class Searcher(Protocol):
 
 
 def key(config: Mapping[str, Any]) -> Key:
-    """What two configurations have in common just when they are equal."""
-    return frozenset(config.items())
+    """Hashable key of a configuration; equal if and only if the configurations are."""
+    return frozenset((name, hashable(value)) for name, value in config.items())
 
 
 def known_keys(done: Sequence[Observation], pending: Sequence[Config]) -> set[Key]:
