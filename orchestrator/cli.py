@@ -143,7 +143,9 @@ def simulate(  # noqa: PLR0913
     count_proposals: Annotated[bool, typer.Option("--count-proposals", help="Let workers wait for proposals.")] = False,
     space: Annotated[Path | None, typer.Option(metavar="FILE", help="YAML; else the run's or the table's.")] = None,
     metric: Annotated[str | None, typer.Option(help="A column of the epochs, instead of the run's own.")] = None,
-    mode: Annotated[str | None, typer.Option(help="max or min, where the metric's name does not tell.")] = None,
+    mode: Annotated[
+        str | None, typer.Option(help="max or min, for a metric of which the run does not know it.")
+    ] = None,
     out: Annotated[Path | None, typer.Option(metavar="FILE", help="Regret over time: .parquet, .csv, .json.")] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no tables.")] = False,
 ) -> None:

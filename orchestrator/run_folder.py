@@ -120,7 +120,7 @@ def open_run(path: Place) -> Run:
 
 def load_run_sweep(folder: Place) -> Sweep | None:
     """The sweep of the run in a folder; None if there is no run."""
-    return load_sweep(join(folder, _SWEEP)) if exists(join(folder, _SWEEP)) else None
+    return load_sweep(join(folder, _SWEEP), written=True) if exists(join(folder, _SWEEP)) else None
 
 
 def check_new(sweep: Sweep, replace: bool) -> None:

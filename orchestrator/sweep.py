@@ -10,7 +10,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, ValidationError, model_validator
+from pydantic import AfterValidator, Field, ValidationError, ValidationInfo, model_validator
 
 from orchestrator.errors import SweepError
 from orchestrator.explain import explain
@@ -27,7 +27,7 @@ from orchestrator.sections import (
 from orchestrator.settings_file import load_mapping
 from orchestrator.stage import StageConfig, is_control
 from search_spaces import Config, SpaceError, nearest, shorten, to_yaml
-from trainables import ModelError, TrainConfig, check_model, metric_names
+from trainables import METRIC_MODES, ModelError, TrainConfig, check_model, metric_names
 from trainables.compress import StudentConfig, StudentTask
 from trainables.config import Count, Seed, expand_home
 from trainables.loop import LoopConfig, LoopError, find_loop
@@ -71,8 +71,9 @@ class Sweep(Section):
         storage: folder of runs, or its URI in an object store, as pyarrow.fs knows them; `~` is the home folder,
             environment variables are refused.
         space: a `Space`, a mapping, a shipped space's name or a YAML file.
-        metric: an epoch metric, or with a loop of the user's own any name that this reports; `mode` says whether `max`
-            or `min` is better.
+        metric: an epoch metric, or with a loop of the user's own any name that this reports.
+        mode: which of its values are better, `max` or `min`; left out, it is the direction of a metric of halving's own
+            training, and `max` for others.
         concurrent: trials at a time; None fills the cluster.
         keep_checkpoints: of so many of the best trials that are over; the rest is removed.
         train: what all trials share, in the shape of `TrainConfig`, or, with the key `loop`, of `LoopConfig`, or, with
@@ -197,9 +198,22 @@ class Sweep(Section):
             node = node[part]
         return True
 
+    @model_validator(mode="before")
+    @classmethod
+    def _known_mode(cls, values: Any) -> Any:
+        """Fill in the direction of a known metric where the author leaves it open."""
+        if not isinstance(values, Mapping) or "mode" in values:
+            return values
+        metric = values.get("metric")
+        known = METRIC_MODES.get(metric) if isinstance(metric, str) else None
+        return {**values, "mode": known} if known else values
+
     @model_validator(mode="after")
-    def _check(self) -> Sweep:
+    def _check(self, info: ValidationInfo) -> Sweep:
         self._check_metric()
+        known = METRIC_MODES.get(self.metric, self.mode)
+        if self.mode != known and not (info.context or {}).get("written"):
+            raise ValueError(f"mode: must be {known!r} for the metric {self.metric}, but got {self.mode!r}")
         if self.search.trials is None and (self.search.name != "grid"):
             raise ValueError("search.trials: must be a number unless search.name is 'grid', but got None")
         self._check_search()
@@ -300,21 +314,27 @@ def place_of(config: Config, key: str, shared: str = "train.") -> str:
     return f"space.parameters.{key}" if varies else f"{shared}{key}"
 
 
-def make_sweep(values: Mapping[str, Any], where: str = "sweep: ") -> Sweep:
-    """A checked sweep; SweepError says what is wrong, each line with `where` before it."""
+def make_sweep(values: Mapping[str, Any], where: str = "sweep: ", *, written: bool = False) -> Sweep:
+    """A checked sweep; SweepError says what is wrong, each line with `where` before it.
+
+    written: the values are a run's, perhaps of an earlier version, and are read without the rules that came later.
+    """
     try:
-        return Sweep.model_validate(dict(values))
+        return Sweep.model_validate(dict(values), context={"written": written})
     except ValidationError as error:
         lines = explain(error, Sweep).splitlines()
         raise SweepError("\n".join(f"{where}{line}" for line in lines)) from None
 
 
-def load_sweep(path: Place) -> Sweep:
-    """Reads a sweep from YAML. Relative paths in `space` and `search.warm_start` are looked up beside it first."""
+def load_sweep(path: Place, *, written: bool = False) -> Sweep:
+    """Reads a sweep from YAML. Relative paths in `space` and `search.warm_start` are looked up beside it first.
+
+    written: as for `make_sweep`.
+    """
     values, local = load_mapping(path), local_path(path)
     if local is not None:
         values |= _beside(local.parent, values)
-    return make_sweep(values, f"{path}: ")
+    return make_sweep(values, f"{path}: ", written=written)
 
 
 def _beside(folder: Path, values: Mapping[str, Any]) -> dict[str, Any]:

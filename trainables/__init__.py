@@ -21,11 +21,12 @@ from trainables.optim import build_optimizer
 from trainables.parallel import SOLO, Group, free_address, join_group, leave_group
 from trainables.schedules import Schedule
 from trainables.stopping import EarlyStopping
-from trainables.trainer import Diverged, EpochMetrics, Trainer, metric_names
+from trainables.trainer import METRIC_MODES, Diverged, EpochMetrics, Trainer, metric_names
 from trainables.worker import Worker
 
 __all__ = [
     "DRAWS",
+    "METRIC_MODES",
     "SOLO",
     "Augment",
     "AugmentConfig",

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -59,9 +59,18 @@ class EpochMetrics:
     images_per_second: float
 
 
+METRIC_MODES: Mapping[str, Literal["max", "min"]] = {
+    "val_accuracy": "max",
+    "val_r2": "max",
+    "val_loss": "min",
+    "train_loss": "min",
+}
+"""The fields of EpochMetrics that a sweep may optimise, and which direction is better."""
+
+
 def metric_names() -> tuple[str, ...]:
-    """The fields of EpochMetrics that a sweep may minimise or maximise."""
-    return ("val_accuracy", "val_r2", "val_loss", "train_loss")
+    """The fields of EpochMetrics that a sweep may optimise."""
+    return tuple(METRIC_MODES)
 
 
 class Trainer:

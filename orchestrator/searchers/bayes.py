@@ -64,12 +64,13 @@ class BayesSearcher:
 
     def suggest(self, done: Sequence[Observation], pending: Sequence[Config]) -> Config | None:
         """The most promising new configuration, or None where nothing new is left in the space."""
-        rng = np.random.default_rng([self._seed, len(done) + len(pending)])
         self._update(done)
         waiting = {key(config): config for config in pending}
+        tried = self._history.count_tried(waiting)
+        # By the number of the proposal: as long as no loss decides, it is the same in whatever order trials report.
+        rng = np.random.default_rng([self._seed, tried])
         settled = self._history.settled(waiting)
         evidence = Evidence.of(self._history, len(done) if self._rungs else settled)
-        tried = self._history.count_tried(waiting)
         unknown = max(tried, len(evidence.scores)) < self._initial or evidence.usable < FEWEST
         stuck = evidence.since_best >= PATIENCE and rng.random() < EXPLORING
         if unknown or stuck or not self._features.count:

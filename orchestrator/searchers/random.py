@@ -9,7 +9,11 @@ from search_spaces import Config, Space
 
 
 class RandomSearcher:
-    """Samples the space; proposals differ from each other but ignore all losses."""
+    """Samples the space; proposals differ from each other but ignore all losses.
+
+    A proposal is seeded by its number, so that the sequence of configurations follows from the seed alone, whatever the
+    order in which trials report and end.
+    """
 
     def __init__(self, space: Space, seed: int = 0) -> None:
         self._space = space
@@ -17,5 +21,5 @@ class RandomSearcher:
 
     def suggest(self, done: Sequence[Observation], pending: Sequence[Config]) -> Config | None:
         """A configuration that has not been tried, or None where there is none left."""
-        rng = np.random.default_rng([self._seed, len(done) + len(pending)])
-        return sample_new(self._space, known_keys(done, pending), rng)
+        known = known_keys(done, pending)
+        return sample_new(self._space, known, np.random.default_rng([self._seed, len(known)]))

@@ -15,7 +15,7 @@ from orchestrator.run_folder import Run, open_run
 from orchestrator.simulation.curves import Curve, Curves
 from orchestrator.tables import value_of
 from search_spaces import Choice, Config, Domain, Grid, Int, LogInt, LogUniform, Space, Uniform, nearest, shorten
-from trainables import metric_names
+from trainables import METRIC_MODES, metric_names
 
 _READERS: dict[str, Callable[[Path], pd.DataFrame]] = {".parquet": pd.read_parquet, ".csv": pd.read_csv}
 _PREFIX = "config."
@@ -36,7 +36,8 @@ def load_curves(
     Args:
         space: instead of the run's own or the one that the table's columns span; curves outside it are left out.
         metric: instead of the run's own or the only one of the table.
-        mode: `max` or `min`, where the metric's name does not tell which is better.
+        mode: `max` or `min`: which of the metric's values are better. A run knows that of its own metric, and those of
+            halving's own training are known; any other must be given.
 
     Raises:
         SweepError: it is neither a run nor such a table, or no curve is left.
@@ -44,13 +45,13 @@ def load_curves(
     place = Path(path)
     if place.is_dir():
         run = open_run(place)
-        metric = metric or run.sweep.metric
-        sign = _sign(metric, mode)
+        metric = _metric_of(run, metric)
+        sign = _sign(metric, mode, run.sweep.mode if metric == run.sweep.metric else METRIC_MODES.get(metric))
         return _checked(place, space or run.sweep.space, metric, sign, list(_of_run(run, metric, sign)))
     table = _read(place)
     metric = metric or _only_metric(place, table)
     _check_columns(place, table, metric)
-    sign = _sign(metric, mode)
+    sign = _sign(metric, mode, METRIC_MODES.get(metric))
     curves = [_of_rows(f"{place}: trial {name}", rows, metric, sign) for name, rows in _trials(table)]
     return _checked(place, space or _spanned(place, [curve.config for curve in curves]), metric, sign, curves)
 
@@ -65,20 +66,27 @@ def _checked(place: Path, space: Space, metric: str, sign: float, curves: Sequen
     return Curves(space, metric, sign, inside)
 
 
-def _sign(metric: str, mode: str | None) -> float:
-    """What turns the metric into a loss."""
-    if mode is None and metric.endswith(("accuracy", "loss", "error")):
-        mode = "max" if metric.endswith("accuracy") else "min"
-    if mode not in ("max", "min"):
-        raise SweepError(f"mode: must be max or min, where {metric!r} does not tell which is better, but got {mode!r}")
-    return -1.0 if mode == "max" else 1.0
+def _sign(metric: str, mode: str | None, known: str | None) -> float:
+    """The factor that turns the metric into a loss; `known` is its direction as far as the run or halving knows it."""
+    if mode is None and known is None:
+        raise SweepError(f"--mode: must say whether max or min is better for {metric!r}, but is not given")
+    if mode not in ("max", "min", None) or (known and mode not in (known, None)):
+        rule = f"must be {known}, which is better for {metric!r}" if known else "must be max or min"
+        raise SweepError(f"--mode: {rule}, but got {mode!r}")
+    return -1.0 if (mode or known) == "max" else 1.0
+
+
+def _metric_of(run: Run, wanted: str | None) -> str:
+    """The metric that is wanted, or the run's own. Raises SweepError if the run does not have it."""
+    metric = wanted or run.sweep.metric
+    known = (run.sweep.metric,) if run.sweep.has_own_loop else metric_names()
+    if metric not in known:
+        raise _unknown_metric(metric, known)
+    return metric
 
 
 def _of_run(run: Run, metric: str, sign: float) -> Iterator[Curve]:
     """What the journal knows of every trial; one that is not over is as one that was stopped."""
-    known = (run.sweep.metric,) if run.sweep.has_own_loop else metric_names()
-    if metric not in known:
-        raise _unknown_metric(metric, known)
     for trial in run.record().trials.values():
         losses = tuple(sign * epoch.value(metric) for epoch in trial.epochs)
         seconds = tuple(epoch.seconds for epoch in trial.epochs)

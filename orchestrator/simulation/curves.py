@@ -6,11 +6,13 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from statistics import fmean
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from orchestrator.searchers.base import Key, key
 from search_spaces import Choice, Config, Space
 
 
@@ -47,20 +49,45 @@ class Curve:
         return self.status == "completed" and epoch >= len(self.losses)
 
 
+def mean_curve(repeats: Sequence[Curve]) -> Curve:
+    """The curve of one configuration that was trained once or more often: the mean, epoch by epoch.
+
+    Repeats that completed count, or those that were stopped where none did; failed ones count only if all did. One that
+    ended before others stays at its last loss.
+    """
+    usable = [curve for curve in repeats if curve.losses and curve.status != "failed"]
+    completed = [curve for curve in usable if curve.status == "completed"]
+    counted = completed or usable or list(repeats[:1])
+    if len(counted) == 1:
+        return counted[0]
+    epochs = range(1, max(len(curve.losses) for curve in counted) + 1)
+    return Curve(
+        config=counted[0].config,
+        losses=tuple(fmean(curve.loss(epoch) for curve in counted) for epoch in epochs),
+        seconds=tuple(fmean(curve.duration(epoch) for curve in counted) for epoch in epochs),
+        status="completed" if completed else "stopped",
+    )
+
+
 class Curves:
-    """Curves of one space and metric; `sign` turns the metric into a loss.
+    """Curves of one space and metric, one of each configuration; `sign` turns the metric into a loss.
 
     Attributes:
+        curves: repeats of one configuration are one curve, their mean.
         epochs: of the longest curve.
-        best: the lowest loss of all, the one that regret is counted from.
+        best: the lowest loss of all that did not fail, the one that regret is counted from.
         scale: how much lower that is than the upper quartile of the curves' lowest losses: the unit of relative regret.
             The worst quarter, which may be arbitrarily bad, has no say in it.
     """
 
     def __init__(self, space: Space, metric: str, sign: float, curves: Sequence[Curve]) -> None:
-        self.space, self.metric, self.sign, self.curves = space, metric, sign, tuple(curves)
-        finals = [min(curve.losses) if curve.losses and curve.status != "failed" else math.inf for curve in curves]
-        self.epochs = max(len(curve.losses) for curve in curves)
+        self.space, self.metric, self.sign = space, metric, sign
+        repeats: dict[Key, list[Curve]] = {}
+        for curve in curves:
+            repeats.setdefault(key(curve.config), []).append(curve)
+        self.curves = tuple(mean_curve(of_config) for of_config in repeats.values())
+        finals = [min(curve.losses) if curve.losses and curve.status != "failed" else math.inf for curve in self.curves]
+        self.epochs = max(len(curve.losses) for curve in self.curves)
         self.best = min(finals)
         self.scale = float(np.quantile([final for final in finals if final < math.inf], 0.75)) - self.best
 

@@ -16,7 +16,7 @@ class Outcome:
     Attributes:
         record: the same as of a real run.
         seconds: from the start to the last report.
-        improvements: (second, loss) whenever a report was the best so far.
+        improvements: (second, loss) whenever a report was the best so far; those of curves that failed do not count.
         waited: what workers waited for proposals until the last trial was handed out, as a share of their time.
     """
 

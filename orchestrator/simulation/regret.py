@@ -27,7 +27,7 @@ def improvements(outcomes: Outcomes, curves: Curves) -> pd.DataFrame:
     """A row whenever a search found something better, and one at its end.
 
     Columns: method, seed, seconds, the metric's best value so far, regret, relative_regret (in units of the curves'
-    scale).
+    scale; the regret itself where that is 0).
     """
     rows = [
         {
@@ -42,7 +42,7 @@ def improvements(outcomes: Outcomes, curves: Curves) -> pd.DataFrame:
         for second, loss in (*outcome.improvements, (outcome.seconds, outcome.loss_at(outcome.seconds)))
     ]
     table = pd.DataFrame(rows)
-    return table.assign(relative_regret=table["regret"] / curves.scale)
+    return table.assign(relative_regret=table["regret"] / curves.scale if curves.scale else table["regret"])
 
 
 def check_name(path: Path | None) -> None:

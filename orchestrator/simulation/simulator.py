@@ -168,7 +168,8 @@ class _Run:
     def _report(self, attempt: str, trial: Trial, curve: Curve, seconds: float) -> None:
         epoch = len(trial.epochs) + 1
         loss = curve.loss(epoch)
-        if loss < (self._improvements[-1][1] if self._improvements else math.inf):
+        # The loss of a training that fails later is no result: what regret is counted from leaves it out, too.
+        if curve.status != "failed" and loss < (self._improvements[-1][1] if self._improvements else math.inf):
             self._improvements.append((self._now, loss))
         if self._asha.hear(trial.id, self._told(epoch, loss, seconds, curve.ends_at(epoch))):
             self._train(attempt, trial, curve)

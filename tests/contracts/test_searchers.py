@@ -201,6 +201,29 @@ def test_the_last_point_of_a_large_space_is_found(make):
     assert make(space).suggest([Observation(config=grid[0], loss=0.0)], grid) == missing
 
 
+NARROW = {"a line": Space({"a": Int(1, 100), "b": Int(1, 100)}, ["a + b == 101"])}
+"""So narrow that no point of the design is in it."""
+
+
+@pytest.mark.parametrize("case", ["mixed", "everything", "constrained continuum", "a line"])
+@pytest.mark.parametrize("searcher", SEARCHERS)
+def test_first_proposals_follow_from_their_number_and_not_from_who_has_reported(searcher, case):
+    """The design of a Bayesian search, and all of the others: trials end, or report and go on, in any order."""
+    space = (FINITE | INFINITE | NARROW)[case]
+    if searcher == "grid" and space.size is None:
+        pytest.skip("a grid has no continuum")
+    proposed = []
+    for number in range(8):
+        config = make_searcher(searcher, space, 1).suggest([], proposed)
+        ended, running = proposed[: number // 2], proposed[number // 2 :]
+        reported = [Observation(config=known, loss=loss_of(known)) for known in proposed]
+        for done, pending in [(reported, []), (reported[: len(ended)], running), (reported, running)]:
+            assert make_searcher(searcher, space, 1).suggest(done, pending) == config
+        if config is None:
+            break
+        proposed.append(config)
+
+
 @pytest.mark.parametrize("loss", LOSSES)
 def test_strange_losses_do_no_harm(name, make, loss):
     space = spaces_for(name)["mixed" if name == "grid" else "everything"]

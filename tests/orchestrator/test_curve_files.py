@@ -53,9 +53,10 @@ def test_many_numbers_span_a_range(tmp_path):
     assert (curves.sign, curves.best) == (-1.0, -0.5)
 
 
-def test_repeats_of_a_configuration_are_told_apart_by_the_trial(tmp_path):
+def test_repeats_of_a_configuration_are_told_apart_by_the_trial_and_averaged(tmp_path):
     table = GOOD.assign(trial=[1, 1, 2, 2], **{"config.lr": 0.1, "config.kind": "a"})
-    assert len(load(tmp_path, table)) == 2
+    (curve,) = load(tmp_path, table).curves
+    assert (curve.losses, curve.seconds) == ((2.5, 1.75), (1.5, 2.0))
 
 
 def test_an_empty_metric_at_the_end_is_a_failure(tmp_path):
@@ -89,8 +90,10 @@ def test_values_are_those_of_the_space(tmp_path):
         (GOOD.drop(columns="val_loss"), {}, "--metric must name one of its columns (none is a metric)"),
         (GOOD.assign(val_accuracy=1.0), {}, "--metric must name one of its columns val_loss, val_accuracy"),
         (GOOD, {"metric": "loss"}, "metric: must be one of val_loss, but got 'loss'; did you mean 'val_loss'?"),
-        (GOOD.rename(columns={"val_loss": "score"}), {}, "mode: must be max or min, where 'score' does not tell"),
-        (GOOD, {"mode": "least"}, "mode: must be max or min"),
+        (GOOD.rename(columns={"val_loss": "score"}), {}, "--mode: must say whether max or min is better for 'score'"),
+        (GOOD.rename(columns={"val_loss": "my_loss"}), {}, "--mode: must say whether max or min is better for"),
+        (GOOD, {"mode": "least"}, "--mode: must be min, which is better for 'val_loss', but got 'least'"),
+        (GOOD.rename(columns={"val_loss": "score"}), {"mode": "least"}, "--mode: must be max or min, but got 'least'"),
         (GOOD.assign(epoch=[1, 1, 1, 2]), {}, "epochs must be 1, 2, 3 and so on, each once, but got [1, 1]"),
         (GOOD.assign(seconds=-1.0), {}, "seconds must be numbers from 0"),
         (GOOD.assign(val_loss=[None, 1.0, 1.0, 1.0]), {}, "val_loss may be empty in the last epoch only"),
@@ -141,3 +144,25 @@ def test_a_run_is_read_from_its_journal(tiny):
     assert load_curves(sweep.folder, metric="val_loss").best == 1.0
     with pytest.raises(SweepError, match="metric: must be one of val_accuracy, val_r2, val_loss, train_loss"):
         load_curves(sweep.folder, metric="loss")
+
+
+@pytest.mark.parametrize("mode", ["max", "min"])
+@pytest.mark.parametrize("metric", ["neg_loss", "score", "accuracy"])
+def test_a_run_knows_which_values_of_its_metric_are_better(tiny, metric, mode):
+    train = {"loop": "nowhere:train", "epochs": 1}
+    sweep = tiny(metric=metric, mode=mode, train=train, space={"parameters": {"x": {"grid": [0, 1]}}}, asha=None)
+    make_folder(sweep)
+    record = Record(sweep.metric, sweep.sign, Journal(sweep.folder / "journal"))
+    for number in (0, 1):
+        trial = record.propose({"x": number}).id
+        record.report(trial, reported(1, {metric: 0.3 - 5.2 * number}))
+        record.end(trial, "completed")
+    curves = load_curves(sweep.folder)
+    assert curves.sign * curves.best == (0.3 if mode == "max" else -4.9)
+    assert load_curves(sweep.folder, mode=mode).best == curves.best
+    with pytest.raises(SweepError, match=f"--mode: must be {mode}, which is better for '{metric}', but got 'm"):
+        load_curves(sweep.folder, mode="min" if mode == "max" else "max")
+
+
+def reported(epoch, metrics):
+    return {"metrics": {"epoch": epoch, "seconds": 1.0, **metrics}, "timing": {}, "node": "", "finished": False}

@@ -1,7 +1,9 @@
 """Simulated searches: what decides in them is what decides in a sweep."""
 
 import math
+from dataclasses import replace
 from itertools import count
+from statistics import fmean
 
 import pytest
 from hypothesis import given, settings
@@ -10,9 +12,11 @@ from hypothesis import strategies as st
 from orchestrator.errors import SweepError
 from orchestrator.record import Record
 from orchestrator.scheduling import Asha, budgets
-from orchestrator.searchers import GridSearcher, RandomSearcher
+from orchestrator.searchers import GridSearcher, RandomSearcher, make_searcher
 from orchestrator.sections import AshaConfig, LimitConfig
 from orchestrator.simulation.curves import Curve, Curves
+from orchestrator.simulation.outcome import Outcome
+from orchestrator.simulation.regret import improvements, over_time
 from orchestrator.simulation.simulator import Simulation, compare, make_simulation, simulate
 from search_spaces import Choice, Grid, Space, Uniform
 
@@ -158,7 +162,7 @@ def test_what_is_not_known_of_a_stopped_trial_stays_as_it_was():
 
 
 def test_the_nearest_counts_an_unordered_difference_as_one():
-    curves = Curves(SPACE, "val_loss", 1.0, [curve(0.0, 1.0, kind="b"), curve(0.9, 2.0), curve(0.9, 3.0)])
+    curves = Curves(SPACE, "val_loss", 1.0, [curve(0.0, 1.0, kind="b"), curve(0.9, 2.0), curve(1.0, 3.0)])
     assert curves.nearest({"x": 0.1, "kind": "a"}).losses == (2.0,)
     assert curves.nearest({"x": 0.1, "kind": "b"}).losses == (1.0,)
 
@@ -217,3 +221,83 @@ def test_what_cannot_be_simulated_is_said(change, message):
     with pytest.raises(SweepError) as error:
         make_simulation(**{"workers": 1, "trials": 1, "epochs": 9, **change})
     assert message in str(error.value)
+
+
+@settings(max_examples=15, deadline=None)
+@given(
+    st.sampled_from(["random", "grid", "bayes"]),
+    st.integers(0, 2**16),
+    st.integers(2, 9),
+    st.lists(st.floats(0.1, 50), min_size=20, max_size=20),
+)
+def test_the_number_of_a_proposal_decides_on_it_and_not_who_reports_when(method, seed, workers, seconds):
+    """Until losses decide, that is: the first eight of a Bayesian search, all of the others."""
+    space = Space({"x": Grid(tuple(number / 20 for number in range(20))), "kind": Choice(("a", "b"))})
+    searchers = [make_searcher(method, space, seed, rungs=(1, 3, 9), start=[{"x": 0.5, "kind": "b"}]) for _ in "ab"]
+    steady = Curves(space, "val_loss", 1.0, falling().curves)
+    uneven = [replace(one, seconds=(second,) * 9) for one, second in zip(steady.curves, seconds, strict=True)]
+    alone = simulate(plan(workers=1, trials=16), steady, searchers[0])
+    many = simulate(plan(workers=workers, trials=16), Curves(space, "val_loss", 1.0, uneven), searchers[1])
+    alike = 8 if method == "bayes" else 16
+    first, second = ([trial.config for trial in one.record.trials.values()][:alike] for one in (alone, many))
+    assert first == second
+
+
+@st.composite
+def recorded(draw):
+    """Curves of a grid of five configurations, some of which have repeats or failed, perhaps after good reports."""
+    statuses = st.sampled_from(["completed", "completed", "stopped", "failed"])
+    losses = st.lists(st.floats(-5, 5), min_size=1, max_size=4)
+    curves = [
+        curve(x, *draw(losses), seconds=draw(st.floats(0.1, 5)), status=draw(statuses))
+        for x in (0.1, 0.2, 0.3, 0.4, 0.5)
+        for _ in range(draw(st.integers(1, 3)))
+    ]
+    return [curve(0.0, *draw(losses)), *curves]
+
+
+@settings(max_examples=60, deadline=None)
+@given(recorded(), st.integers(1, 4), st.booleans())
+def test_regret_is_never_negative_and_nothing_once_all_was_tried(curves, workers, stops_early):
+    space = Space({"x": Grid((0.0, 0.1, 0.2, 0.3, 0.4, 0.5)), "kind": Choice(("a",))})
+    known = Curves(space, "val_loss", 1.0, curves)
+    simulation = plan(workers=workers, trials=None, epochs=4, asha=AshaConfig() if stops_early else None)
+    table = improvements({"grid": [simulate(simulation, known, GridSearcher(space))]}, known)
+    assert (table["regret"] >= 0).all()
+    assert (table["relative_regret"] >= 0).all()
+    if not stops_early:
+        assert table["regret"].iloc[-1] == 0
+    finals = {x: [one for one in curves if one.config["x"] == x and one.status == "completed"] for x in (0.0, 0.1)}
+    for x, repeats in finals.items():
+        if repeats:
+            mean = [fmean(one.losses[min(epoch, len(one.losses) - 1)] for one in repeats) for epoch in range(4)]
+            assert known.best <= min(mean) + 1e-12, x
+
+
+def test_a_failed_trial_is_no_result_and_repeats_count_by_their_mean():
+    curves = [
+        curve(0.1, 0.1, 0.05, status="failed"),
+        curve(0.2, 1.0),
+        curve(0.2, 0.5),
+        curve(0.3, 0.9, seconds=3.0),
+        curve(0.3, -9.0, status="failed"),
+    ]
+    space = Space({"x": Grid((0.1, 0.2, 0.3)), "kind": Choice(("a",))})
+    known = Curves(space, "val_loss", 1.0, curves)
+    assert (len(known), known.best) == (3, 0.75)
+    outcome = simulate(plan(workers=3, trials=None, epochs=3, asha=None), known, GridSearcher(space))
+    assert outcome.improvements == ((1.0, 0.75),)
+    assert [trial.status for trial in outcome.record.trials.values()] == ["failed", "completed", "completed"]
+
+
+def test_moments_are_shares_of_the_shortest_methods_time():
+    """Of 40 and 80 s the shortest is 40: with the longest, a method would be compared after its end."""
+    curves = Curves(SPACE, "val_loss", 1.0, [curve(0.1, 1.0), curve(0.9, 3.0)])
+    outcomes = {
+        "quick": [Outcome(record=Record("val_loss", 1.0), seconds=40.0, improvements=((5.0, 1.5),), waited=0.0)],
+        "slow": [Outcome(record=Record("val_loss", 1.0), seconds=80.0, improvements=((20.0, 1.0),), waited=0.0)],
+    }
+    table = over_time(outcomes, curves)
+    assert list(table) == ["method", "1.25 s", "2.5 s", "5 s", "10 s", "20 s", "40 s"]
+    assert list(table["5 s"]) == ["0.5 ± 0", "-"]
+    assert list(table["20 s"]) == ["0.5 ± 0", "0 ± 0"]

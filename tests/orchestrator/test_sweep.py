@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from orchestrator.errors import SweepError
+from orchestrator.run_folder import open_run
 from orchestrator.sweep import AshaConfig, SearchConfig, Sweep, dump_sweep, load_sweep, make_sweep
 from search_spaces import LogUniform, Space
 
@@ -49,6 +50,10 @@ BAD = [
     ({"storage": "s3://me:hidden@bucket"}, "storage: s3://…@bucket: must not hold a password; credentials come from"),
     ({"storage": "s3://bucket?access_key=hidden"}, "storage: s3://bucket: must not hold 'access_key'; credentials"),
     ({"mode": "maximum"}, "mode:.*'maximum'; did you mean 'max'"),
+    ({"metric": "val_loss", "mode": "max"}, "mode: must be 'min' for the metric val_loss, but got 'max'"),
+    ({"metric": "train_loss", "mode": "max"}, "mode: must be 'min' for the metric train_loss, but got 'max'"),
+    ({"metric": "val_accuracy", "mode": "min"}, "mode: must be 'max' for the metric val_accuracy, but got 'min'"),
+    ({"metric": "val_r2", "mode": "min"}, "mode: must be 'max' for the metric val_r2, but got 'min'"),
     ({"train": {"optimizer": {"nam": "sgd"}}}, r"^sweep: train\.optimizer\.nam: unknown key; did you mean 'name'"),
     ({"train": {"epochs": "5"}}, "train.epochs: must be a whole number, but got '5'"),
     ({"train": {"epochs": 3.0}}, "train.epochs: must be a whole number, but got 3.0"),
@@ -308,3 +313,22 @@ def test_reading_a_sweep_imports_no_rule_and_checking_it_does(tmp_path, monkeypa
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(SweepError, match=r"^search\.start\.0\.constraints: 'my_sweep_rules:gentle' must hold"):
         make_sweep({**GOOD, "space": space, "search": {"trials": 3, "start": start}}).check()
+
+
+@pytest.mark.parametrize(
+    ("metric", "mode"), [("val_loss", "min"), ("train_loss", "min"), ("val_accuracy", "max"), ("val_r2", "max")]
+)
+def test_a_known_metric_has_its_direction_where_the_author_leaves_it_open(metric, mode):
+    sweep = make_sweep({**GOOD, "metric": metric})
+    assert (sweep.mode, sweep.sign) == (mode, {"max": -1.0, "min": 1.0}[mode])
+    assert make_sweep({**GOOD, "metric": metric, "mode": mode}) == sweep
+
+
+def test_a_run_of_an_earlier_version_can_be_read_whatever_its_mode(tmp_path):
+    folder = tmp_path / "runs" / "old"
+    folder.mkdir(parents=True)
+    text = dump_sweep(make_sweep({**GOOD, "name": "old", "metric": "val_loss"})).replace("mode: min", "mode: max")
+    (folder / "sweep.yaml").write_text(text)
+    assert open_run(folder).sweep.mode == "max"
+    with pytest.raises(SweepError, match="mode: must be 'min'"):
+        load_sweep(folder / "sweep.yaml")
