@@ -14,11 +14,11 @@ import ray
 
 from orchestrator.analysis import front
 from orchestrator.data_fit import check_students
-from orchestrator.errors import SweepError, TimingFailed, unfinished
+from orchestrator.errors import SweepError, TimingFailed
 from orchestrator.journal import SessionJournal
 from orchestrator.progress import Progress
 from orchestrator.record import Record, Trial
-from orchestrator.remote_errors import cause, describe
+from orchestrator.remote_errors import as_remote, text_of_errors
 from orchestrator.run_folder import load_run_sweep, write_plan, write_sweep
 from orchestrator.search import Session, search
 from orchestrator.signals import Halt
@@ -27,7 +27,7 @@ from orchestrator.students import chosen, control_of, student_searcher, student_
 from orchestrator.sweep import Sweep
 from orchestrator.tables import models_table, write_tables
 from search_spaces import shorten
-from trainables import CheckpointError, Dataset, load_data
+from trainables import Dataset, load_data
 from trainables.compress import (
     ArtefactError,
     CompressedModel,
@@ -202,7 +202,9 @@ def _row(students: Sweep, stage: StageConfig, trial: Trial) -> CompressedModel:
 
 def _make_models(sweep: Sweep, candidates: list[Candidate], record: Record, folder: Place, session: Session) -> None:
     """Each candidate that the record has no model of is a task on the cluster."""
-    task = ray.remote(num_cpus=sweep.workers.cpus, num_gpus=sweep.workers.gpus, max_retries=1)(make_models)
+    task = ray.remote(num_cpus=sweep.workers.cpus, num_gpus=sweep.workers.gpus, max_retries=1)(
+        text_of_errors(make_models)
+    )
     missing = [candidate for candidate in candidates if not _is_made(candidate, record, folder)]
     running = {task.remote(candidate, str(absolute(folder))): candidate for candidate in missing}
     while running:
@@ -223,8 +225,9 @@ def _rows(done: Any, candidate: Candidate) -> list[dict[str, Any]]:
     try:
         rows: list[dict[str, Any]] = _result(done)
     except ray.exceptions.RayError as error:
-        kind = "rejected" if isinstance(cause(error), CheckpointError) else "failed"
-        return [{**asdict(candidate.row), "status": kind, "reason": describe(error)}]
+        remote = as_remote(error)
+        kind = "rejected" if remote.damaged else "failed"
+        return [{**asdict(candidate.row), "status": kind, "reason": str(remote)}]
     return rows
 
 
@@ -233,7 +236,7 @@ def _result(done: Any) -> Any:
     try:
         return ray.get(done)
     except ray.exceptions.RayError as error:
-        if reason := unfinished(cause(error)):
+        if reason := as_remote(error).reason:
             raise Halt(reason) from None
         raise
 
@@ -256,7 +259,7 @@ def _time_models(sweep: Sweep, record: Record, folder: Place, input_shape: tuple
     rows = [row for row in record.models.values() if row.get("path") and exists(join(folder, row["path"]))]
     if all("latency_1_median_ms" in row for row in rows):
         return
-    task = ray.remote(num_cpus=sweep.workers.cpus)(latencies)
+    task = ray.remote(num_cpus=sweep.workers.cpus)(text_of_errors(latencies))
     models = {str(absolute(join(folder, row["path"]))): row["id"] for row in rows}
     timings, faults = _timings(task.remote(list(models), input_shape), session)
     for place, reason in faults.items():
@@ -277,5 +280,5 @@ def _timings(task: Any, session: Session) -> tuple[list[Latency], dict[str, str]
     try:
         timed: tuple[list[Latency], dict[str, str]] = _result(task)
     except ray.exceptions.RayError as error:
-        raise Halt(TimingFailed(f"latency cannot be measured: {describe(error)}")) from None
+        raise Halt(TimingFailed(f"latency cannot be measured: {as_remote(error)}")) from None
     return timed

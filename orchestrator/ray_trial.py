@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import faulthandler
 import platform
+import re
 import time
+from collections.abc import Mapping
 from typing import Any
 
 from ray import tune
 
-from orchestrator.errors import unfinished
-from orchestrator.remote_errors import cause, describe
+from orchestrator.remote_errors import RemoteError, as_remote
 from orchestrator.sweep import WorkerConfig
 from orchestrator.worker_group import WorkerGroup, make_group
-from trainables import DataError, Diverged, SettingError, StudentError
-from trainables.loop import LoopError
 
+_IMPORT_PATH = re.compile(r"([A-Za-z_]\w*)(?:\.\w+)*:\w+")
 REPORT_EVERY_S = 0.2
 """Short epochs are told together, so that a driver hears of a trial a few times a second at the most."""
 
@@ -28,9 +28,10 @@ class TorchTrial(tune.Trainable):
     Its config is a job: {"trial": id, "start": a `worker_group.Start`, "workers": a WorkerConfig, "hang_after":
     seconds}. Checkpoints are the workers' own, so Tune's are not used.
 
-    A trial that diverges, whose data or model cannot be used or whose own loop reports what it must not, is a report
-    with an `error`, and the process lives on for the next. After any other error nobody knows what state a process is
-    in: it ends, and so does one that has nothing to report for too long, even if it is stuck in native code.
+    A failed attempt is a report as well, after those of the epochs before it: {"error", "place"} as in Failure, or
+    {"unfinished": why the run cannot go on}. After one of EXPECTED the process lives on for the next trial. After any
+    other error nobody knows in which state a process is: the report has `ends`, and the next step ends the process. So
+    does one that has nothing to report for too long, even if it is stuck in native code.
     """
 
     def setup(self, config: dict[str, Any]) -> None:
@@ -39,10 +40,12 @@ class TorchTrial(tune.Trainable):
         self.reset_config(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
-        self._job, self._begun = new_config, False
+        self._job, self._begun, self._ends = new_config, False, False
         return True
 
     def step(self) -> dict[str, Any]:
+        if self._ends:
+            raise RuntimeError("the process ends after a failed attempt")
         until = time.monotonic() + REPORT_EVERY_S
         reports = [self._watched_report()]
         while self._may_go_on(reports[-1]) and time.monotonic() < until:
@@ -70,19 +73,17 @@ class TorchTrial(tune.Trainable):
     def _report(self) -> dict[str, Any]:
         try:
             return {**self._ready_group().epoch(), "node": platform.node()}
-        except Exception as error:
-            return self._failed(error)
+        except BaseException as error:
+            return self._failed(as_remote(error, _own_packages(self._job["start"]["config"])))
 
-    def _failed(self, error: Exception) -> dict[str, Any]:
-        """A torn group goes with what it holds; only its own process outlives a trial that merely did not work."""
-        origin = cause(error)
-        if reason := unfinished(origin):
-            return {"unfinished": reason}
-        if not isinstance(origin, DataError | Diverged | SettingError | StudentError | LoopError):
-            raise error
+    def _failed(self, error: RemoteError) -> dict[str, Any]:
+        """Report a failed attempt, and drop the worker group with what it holds."""
+        if error.reason:
+            return {"unfinished": error.reason}
+        self._ends = not error.expected
         self.cleanup()
         self._group = None
-        return {"error": describe(error)}
+        return {"error": error.failure.error, "place": error.failure.place, "ends": self._ends}
 
     def _ready_group(self) -> WorkerGroup:
         """The workers, begun on this trial. They stay from trial to trial while their number and size do."""
@@ -94,3 +95,11 @@ class TorchTrial(tune.Trainable):
             self._group.begin(self._job["start"])
             self._begun = True
         return self._group
+
+
+def _own_packages(value: Any) -> set[str]:
+    """The top-level packages of the functions and classes that a trial's config names."""
+    if isinstance(value, Mapping):
+        return {name for item in value.values() for name in _own_packages(item)}
+    path = _IMPORT_PATH.fullmatch(value) if isinstance(value, str) else None
+    return {path[1]} if path else set()

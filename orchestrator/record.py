@@ -76,6 +76,7 @@ class Record:
     Attributes:
         open: the trials that are not over, in the order of proposal.
         prior: what was learned from earlier runs, by their place.
+        permanent: the places of errors that a trial of this session has met in two attempts in a row.
         limit: why no further trial is started and none goes on; empty while the search may go on.
         elapsed: seconds of all sessions together, from each one's first event to its last.
         searching: of these, the seconds of the search, times the trials that could run side by side: the workers' time.
@@ -90,6 +91,7 @@ class Record:
         self.open: dict[str, Trial] = {}
         self.models: dict[str, dict[str, Any]] = {}
         self.prior: dict[str, list[Observation]] = {}
+        self.permanent: set[str] = set()
         self.limit = ""
         self.elapsed = self.searching = self.proposing = 0.0
         self._slots = 1
@@ -99,6 +101,7 @@ class Record:
         self._by_config: dict[Key, list[Trial]] = {}
         self._observations: dict[Key, Observation] = {}
         self._running: dict[str, Observation] = {}
+        self._fault_at: dict[str, str] = {}
         self._repeatable: dict[Key, Trial] = {}
         self._listeners: list[Callable[[Event], None]] = []
 
@@ -143,14 +146,18 @@ class Record:
         """Adds an epoch, in the shape of `Epoch.to_report`. Raises KeyError, TypeError or ValueError for another."""
         self._append({"event": "epoch", "trial": trial, **Epoch.of(report).to_report()})
 
-    def fault(self, trial: str, error: str) -> None:
-        """An attempt failed, and the trial waits for another."""
-        self._append({"event": "fault", "trial": trial, "error": error})
+    def fault(self, trial: str, error: str, place: str = "") -> None:
+        """An attempt failed, and the trial waits for another; `place` as in `end`."""
+        self._append({"event": "fault", "trial": trial, "error": error, "place": place})
 
-    def end(self, trial: str, status: Status, error: str = "") -> None:
-        """Ends a trial once; what comes after its end is not heard."""
+    def end(self, trial: str, status: Status, error: str = "", place: str = "") -> None:
+        """Ends a trial once; what comes after its end is not heard.
+
+        place: of an error, equal for the same one at the same place of the user's code; empty if that is not known.
+        """
         if trial in self.open:
-            self._append({"event": "end", "trial": trial, "status": status, "error": error})
+            where = {"place": place} if place else {}
+            self._append({"event": "end", "trial": trial, "status": status, "error": error, **where})
 
     def reach_limit(self, reason: str) -> None:
         self._append({"event": "limit", "reason": reason})
@@ -251,6 +258,8 @@ class Record:
 
     def _on_session(self, event: Event) -> None:
         self.limit = ""
+        self.permanent.clear()
+        self._fault_at.clear()
         self._slots = event["slots"]
         for trial in self.open.values():
             trial.status = "pending"
@@ -286,6 +295,7 @@ class Record:
         trial = self.trials[event["trial"]]
         trial.status = "pending"
         trial.faults.append(event["error"])
+        self._failed_at(trial.id, event)
 
     def _on_end(self, event: Event) -> None:
         trial = self.open.pop(event["trial"])
@@ -293,6 +303,7 @@ class Record:
         trial.status, trial.error, trial.ended = event["status"], event["error"], event["time"]
         if trial.status == "failed":
             trial.loss = math.nan
+            self._failed_at(trial.id, event)
         self._ended.append(trial)
         config = key(trial.config)
         repeats = self._by_config.setdefault(config, [])
@@ -300,6 +311,13 @@ class Record:
         self._observations[config] = average([self._observation(one) for one in repeats])
         if trial.status == "completed":
             self._repeatable[config] = trial
+
+    def _failed_at(self, trial: str, event: Event) -> None:
+        """Remembers the place of an attempt's error, which is permanent if the attempt before failed there as well."""
+        place = event.get("place", "")
+        if place and self._fault_at.get(trial) == place:
+            self.permanent.add(place)
+        self._fault_at[trial] = place
 
     def _on_limit(self, event: Event) -> None:
         self.limit = event["reason"]

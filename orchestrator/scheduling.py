@@ -18,8 +18,10 @@ from orchestrator.events import Epoch, Event
 from orchestrator.limits import Rules, reached
 from orchestrator.pareto import Point, share_that_beats
 from orchestrator.record import Record
+from orchestrator.remote_errors import death
 from orchestrator.sections import AshaConfig
 from orchestrator.signals import Halt
+from trainables.failure import clean_line
 
 _DEAD_RANK = "ray.exceptions.ActorDied"
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
@@ -58,6 +60,7 @@ class Asha(AsyncHyperBandScheduler):
         self._rules, self._record = rules, record
         self._met: defaultdict[int, list[Point]] = defaultdict(list)
         self.below: set[str] = set()
+        self._ending: set[str] = set()
 
     def replay(self, events: Iterable[Event]) -> None:
         """Fills the rungs again from a journal, and ends the trials whose end was decided but not written down."""
@@ -79,6 +82,9 @@ class Asha(AsyncHyperBandScheduler):
         # Ray flattens dicts of a result but leaves lists alone.
         reports: list[dict[str, Any]] = result["report"]
         go_on = all(self.hear(trial.config["trial"], report) for report in reports)
+        if reports and reports[-1].get("ends"):
+            self._ending.add(trial.trial_id)
+            go_on = True  # the next step ends the process
         # Ray keeps every trial's last result, and writes them all into a snapshot at the end, which nobody reads.
         reports.clear()
         return str(TrialScheduler.CONTINUE if go_on else TrialScheduler.STOP)
@@ -86,7 +92,8 @@ class Asha(AsyncHyperBandScheduler):
     def hear(self, name: str, report: dict[str, Any]) -> bool:
         """Takes in what an attempt at the trial reports, and tells whether the attempt goes on.
 
-        report: an epoch as `Record.report` wants it, {"error": text} or {"unfinished": why the run cannot go on}.
+        report: an epoch as `Record.report` wants it, {"error", "place"} as in Failure, or {"unfinished": why the run
+            cannot go on}.
 
         Raises:
             Halt: a worker could not read or write its checkpoint.
@@ -94,7 +101,7 @@ class Asha(AsyncHyperBandScheduler):
         if "unfinished" in report:
             raise Halt(report["unfinished"])
         if "error" in report:
-            self._fail(name, report["error"])
+            self._fail(name, report["error"], report.get("place", ""))
             return False
         epoch = Epoch.of(report)
         if epoch.number > len(self._record.trials[name].epochs):
@@ -109,7 +116,10 @@ class Asha(AsyncHyperBandScheduler):
         """Nothing to do: the last result was heard when it came."""
 
     def on_trial_error(self, tune_controller: Any, trial: RayTrial) -> None:
-        """A trial whose process died or was ended: what Ray knows of it is its error."""
+        """A trial whose process died or was ended: what Ray knows of it is its error, unless it was reported."""
+        if trial.trial_id in self._ending:
+            self._ending.remove(trial.trial_id)
+            return
         name, limit = trial.config["trial"], self._rules.faults.hang_after
         if time.time() - self._record.trials[name].heard >= limit:
             self._fail(name, f"no report for {limit:g} s, faults.hang_after")
@@ -119,12 +129,14 @@ class Asha(AsyncHyperBandScheduler):
     def on_trial_remove(self, tune_controller: Any, trial: RayTrial) -> None:
         """Nothing to forget."""
 
-    def _fail(self, name: str, error: str) -> None:
-        """Another attempt from the last checkpoint, or the end of the trial."""
-        if len(self._record.trials[name].faults) < self._rules.faults.retries:
-            self._record.fault(name, error)
+    def _fail(self, name: str, error: str, place: str = "") -> None:
+        """Another attempt from the last checkpoint, or the end of the trial: after its retries, or at once for an error
+        that another trial has met twice in a row."""
+        retried = len(self._record.trials[name].faults)
+        if retried < self._rules.faults.retries and (retried or place not in self._record.permanent):
+            self._record.fault(name, error, place)
         else:
-            self._record.end(name, "failed", error)
+            self._record.end(name, "failed", error, place)
             self._look_at_limits()
 
     def _decide(self, name: str, epoch: Epoch) -> None:
@@ -176,9 +188,9 @@ def budgets(rules: Rules) -> tuple[int, ...]:
 
 def _last_words(trial: RayTrial) -> str:
     """The error of an attempt in one line, from the text that Ray has just written of it."""
-    text = Path(trial.error_file).read_text(encoding="utf-8") if trial.error_file else ""
+    text = Path(trial.error_file).read_text(encoding="utf-8", errors="replace") if trial.error_file else ""
     *frames, error = _FRAME.split(_COLOURS.sub("", text))
     said = " ".join((error if frames else " ".join(text.splitlines()[1:])).split())
     if frames and not said.startswith(_DEAD_RANK):
-        return said
-    return f"a process of the trial died: {said.removeprefix(_DEAD_RANK).removeprefix('Error: ')}"
+        return clean_line(said)
+    return death(said.removeprefix(_DEAD_RANK).removeprefix("Error: "))

@@ -10,6 +10,7 @@ from ray.exceptions import RayActorError
 from ray.util.placement_group import get_current_placement_group
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
+from orchestrator.remote_errors import text_of_errors
 from orchestrator.sweep import WorkerConfig
 from trainables.loop import LoopWorker
 from trainables.parallel import free_address, join_group
@@ -67,19 +68,23 @@ class LoopGroup:
 class Rank:
     """One of several workers, as an actor."""
 
+    @text_of_errors
     def address(self) -> str:
         """Where rank 0 will listen, at the address by which Ray's other nodes know this one."""
         host: str = ray.util.get_node_ip_address()
         return free_address(host)
 
+    @text_of_errors
     def join(self, rank: int, size: int, address: str, start: Start) -> None:
         if address.startswith("127."):
             os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
         self._worker = _worker_class(start)(join_group(rank, size, address))
 
+    @text_of_errors
     def begin(self, start: Start) -> None:
         self._worker.begin(**start)
 
+    @text_of_errors
     def epoch(self) -> dict[str, Any]:
         return self._worker.epoch()
 

@@ -33,7 +33,10 @@ def test_a_broken_attempt_is_made_good(tiny, tmp_path, how, workers):
     result = run(tiny(name="broken", **sweep), quiet=True)
     assert result.trials()["status"].tolist() == ["completed"]
     (fault,) = result.record().trials["0001"].faults
-    said = {"kill": "a process of the trial died: .+", "raise": "RuntimeError: the third epoch is bad luck"}
+    said = {
+        "kill": "a process of the trial died: .+",
+        "raise": r"RuntimeError: the third epoch is bad luck \(tests/orchestrator/own_models.py:\d+ in forward\)",
+    }
     assert re.fullmatch(said.get(how, "no report for 12 s, faults.hang_after"), fault)
     pd.testing.assert_frame_equal(result.epochs()[METRICS], in_one_go(tmp_path)[METRICS], atol=1e-5)
 

@@ -34,3 +34,23 @@ def careless(config: dict[str, Any], trial: LoopTrial) -> None:
     if config["step"] == 2:
         raise RuntimeError("two is bad luck")
     trial.report(**{"hight" if config["step"] == 1 else "height": 1.0})
+
+
+def raises_after_three(config: dict[str, Any], trial: LoopTrial) -> None:
+    _report_three(trial)
+    raise KeyError("bad luck")
+
+
+def exits_after_three(config: dict[str, Any], trial: LoopTrial) -> None:
+    _report_three(trial)
+    raise SystemExit("no GPU")
+
+
+def misnames_after_three(config: dict[str, Any], trial: LoopTrial) -> None:
+    _report_three(trial)
+    trial.report(hight=4.0)
+
+
+def _report_three(trial: LoopTrial) -> None:
+    for height in range(3):
+        trial.report(height=height)

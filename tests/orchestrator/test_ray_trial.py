@@ -9,6 +9,7 @@ import pytest
 from orchestrator import ray_trial
 from orchestrator.sweep import WorkerConfig
 from trainables import TrainConfig
+from trainables.loop import LoopConfig
 
 EPOCHS = 5
 
@@ -54,3 +55,32 @@ def test_data_that_are_gone_are_the_trials_error_and_leave_the_process_to_the_ne
     assert report["error"].startswith(f"DataError: {tmp_path}/gone.npz must be an .npz file")
     trial.reset_config(make_job(tmp_path / "2"))
     assert steps(trial)[-1][-1] == EPOCHS
+
+
+def loop_job(function: str, epochs: int = EPOCHS) -> dict:
+    config = LoopConfig(loop=f"tests.orchestrator.own_loops:{function}", epochs=epochs)
+    start = {"config": config.model_dump(mode="json"), "folder": None, "known_epochs": 0, "save_at": []}
+    start |= {"trial": "0001", "metric": "height"}
+    return {"trial": "0001", "start": start, "workers": WorkerConfig().model_dump(), "hang_after": 60.0}
+
+
+@pytest.mark.parametrize(
+    ("function", "epochs", "text", "ends"),
+    [
+        ("raises_after_three", 5, "KeyError: 'bad luck' (tests/orchestrator/own_loops.py:", True),
+        ("raises_after_three", 3, "KeyError: 'bad luck' (tests/orchestrator/own_loops.py:", True),
+        ("exits_after_three", 5, "it ended with SystemExit: no GPU (tests/orchestrator/own_loops.py:", False),
+        ("misnames_after_three", 5, "report() must be given the metric height, but got hight (tests/", False),
+    ],
+)
+def test_reports_before_an_error_are_told_and_then_the_error(monkeypatch, function, epochs, text, ends):
+    monkeypatch.setattr(ray_trial, "REPORT_EVERY_S", math.inf)
+    trial = ray_trial.TorchTrial(loop_job(function, epochs))
+    *reports, last = trial.step()["report"]
+    assert [report["epoch"] for report in reports] == [1, 2, 3]
+    assert text in last["error"]
+    assert last["place"].partition(" at ")[2].startswith("tests/orchestrator/own_loops.py:")
+    assert last["ends"] is ends
+    if ends:
+        with pytest.raises(RuntimeError, match="the process ends"):
+            trial.step()

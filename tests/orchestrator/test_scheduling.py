@@ -16,7 +16,7 @@ def failed_with(tiny, folder, text):
     trial = record.propose({"lr": 0.1}).id
     record.start(trial)
     (folder / "error.txt").write_text(f"Failure # 1 (occurred at 2026-11-25)\n{text}\n")
-    rays = SimpleNamespace(config={"trial": trial}, error_file=str(folder / "error.txt"))
+    rays = SimpleNamespace(trial_id="a", config={"trial": trial}, error_file=str(folder / "error.txt"))
     Asha(sweep, record).on_trial_error(None, rays)
     assert record.trials[trial].status == "failed"
     return record.trials[trial].error
@@ -52,3 +52,67 @@ def test_a_process_that_died_is_called_so(tiny, tmp_path):
     text = "The actor died unexpectedly.\n\tclass_name: TorchTrial\nWorker exits with an exit code 1."
     expected = "The actor died unexpectedly. class_name: TorchTrial Worker exits with an exit code 1."
     assert failed_with(tiny, tmp_path, text) == f"a process of the trial died: {expected}"
+
+
+def failing(tiny, outcomes, *, retries=1, replay=False):
+    """What is recorded of trials whose attempts fail at those places, in turn; None is an attempt that completes."""
+    sweep = tiny(faults={"retries": retries, "give_up": 100})
+    events = []
+    record = Record("val_accuracy", -1.0)
+    record.listen(events.append)
+    record.begin_session(1)
+    asha = Asha(sweep, record)
+    for attempts in outcomes:
+        trial = record.propose({"lr": 0.1}).id
+        for place in attempts:
+            if replay:
+                record, asha = resumed_within_the_session(events, sweep)
+            asha.hear(trial, {"error": f"error {place}", "place": place, "ends": True})
+    return [(trial.status, len(trial.faults)) for trial in record.trials.values()]
+
+
+def resumed_within_the_session(events, sweep):
+    """Record and ASHA as another process makes them from the journal."""
+    record = Record("val_accuracy", -1.0)
+    record.replay(list(events))
+    record.listen(events.append)
+    return record, Asha(sweep, record)
+
+
+@pytest.mark.parametrize("replay", [False, True])
+@pytest.mark.parametrize(
+    ("outcomes", "retries", "expected"),
+    [
+        ([["a", "a"], ["a"], ["a"]], 1, [("failed", 1), ("failed", 0), ("failed", 0)]),
+        ([["a", "b"], ["a", "a"], ["a"]], 1, [("failed", 1), ("failed", 1), ("failed", 0)]),
+        ([["a", "a"], ["b", "b"], ["b"], ["a"]], 1, [("failed", 1), ("failed", 1), ("failed", 0), ("failed", 0)]),
+        ([["", ""], ["", ""]], 1, [("failed", 1), ("failed", 1)]),
+        ([["a", "a", "b"], ["a"], ["b", "a", "b"]], 2, [("failed", 2), ("failed", 0), ("failed", 2)]),
+        ([["a"], ["a"]], 0, [("failed", 0), ("failed", 0)]),
+    ],
+)
+def test_an_error_that_a_retry_met_again_is_not_tried_again(tiny, outcomes, retries, expected, replay):
+    assert failing(tiny, outcomes, retries=retries, replay=replay) == expected
+
+
+def test_a_new_session_retries_all_errors_once_more(tiny):
+    sweep, record = tiny(), Record("val_accuracy", -1.0)
+    asha = Asha(sweep, record)
+    first, second = (record.propose({"lr": lr}).id for lr in (0.1, 0.2))
+    for _ in range(2):
+        asha.hear(first, {"error": "x", "place": "a"})
+    record.begin_session(1)
+    asha.hear(second, {"error": "x", "place": "a"})
+    assert record.trials[second].faults == ["x"]
+
+
+def test_a_process_that_ends_after_its_error_was_reported_fails_its_trial_once(tiny):
+    sweep, record = tiny(), Record("val_accuracy", -1.0)
+    asha, trial = Asha(sweep, record), record.propose({"lr": 0.1}).id
+    attempt = SimpleNamespace(trial_id="a", config={"trial": trial}, error_file=None)
+    epoch = {"epoch": 1, "metrics": {"val_accuracy": 0.5}, "seconds": 1.0, "timing": {}, "node": "", "finished": False}
+    result = {"report": [epoch, {"error": "KeyError: 1", "place": "a", "ends": True}]}
+    assert asha.on_trial_result(None, attempt, result) == "CONTINUE"
+    asha.on_trial_error(None, attempt)
+    assert record.trials[trial].faults == ["KeyError: 1"]
+    assert len(record.trials[trial].epochs) == 1

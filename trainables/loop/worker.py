@@ -5,6 +5,7 @@ from __future__ import annotations
 from threading import Semaphore, Thread
 from typing import Any
 
+from trainables.failure import kind_and_text
 from trainables.loop.config import LoopConfig, find_loop
 from trainables.loop.trial import LoopError, LoopStopped, LoopTrial
 from trainables.storage import Place, join
@@ -38,19 +39,21 @@ class LoopWorker:
         """The figures of the next report that is not known; `finished`; `timing`, as `Worker.epoch` gives it.
 
         The last epoch is told when the loop has returned. One that returns sooner gives its last epoch once more.
-        Raises what the loop raises.
+        Raises what the loop raises, after all that it reported before.
         """
         trial = self._trial
         if trial is None:
             raise RuntimeError("call begin() before anything else")
         while not trial.ended and len(trial.history) <= self._known:
             trial.step()
+        if trial.error and len(trial.history) <= self._known:
+            raise trial.error
         if not trial.history:
             raise LoopError("the loop must call trial.report() at least once, but it returned without")
         self._known = min(self._known + 1, len(trial.history))
         while not trial.ended and self._known >= trial.epochs:
             trial.step()
-        finished = trial.ended and self._known >= len(trial.history)
+        finished = trial.ended and not trial.error and self._known >= len(trial.history)
         return trial.history[self._known - 1] | {"finished": finished, "timing": trial.take_timing()}
 
     def close(self, wait: float | None = _PATIENCE_S) -> None:
@@ -68,7 +71,7 @@ class _SteppedTrial(LoopTrial):
         self.ended = False
         self._loop = find_loop(config.loop)
         self._go, self._back = Semaphore(0), Semaphore(0)
-        self._error: BaseException | None = None
+        self.error: BaseException | None = None
         # As a daemon: a loop that does not unwind must not keep the process.
         self._thread = Thread(target=self._run, name="loop", daemon=True)
 
@@ -77,13 +80,11 @@ class _SteppedTrial(LoopTrial):
         return self._history
 
     def step(self) -> None:
-        """Lets the loop go on until it reports or returns. Raises what it raises."""
+        """Lets the loop go on until it reports, returns or raises."""
         if self._thread.ident is None:
             self._thread.start()
         self._go.release()
         self._back.acquire()
-        if self._error:
-            raise self._error
 
     def stop(self, wait: float | None) -> None:
         """Ends a loop that waits in `report` by an exception there."""
@@ -112,9 +113,10 @@ class _SteppedTrial(LoopTrial):
         except LoopStopped:
             pass
         except Exception as error:
-            self._error = error
+            self.error = error
         except BaseException as error:
-            self._error = LoopError(f"the loop must return, but it ended with {type(error).__name__}: {error}")
+            self.error = LoopError(f"the loop must return, but it ended with {kind_and_text(error)}")
+            self.error.__cause__ = error
         finally:
             self.ended = True
             self._back.release()

@@ -102,6 +102,21 @@ def test_what_a_loop_raises_is_raised(loops: ModuleType) -> None:
         worker.epoch()
 
 
+def test_what_was_reported_before_an_error_is_told_first(loops: ModuleType) -> None:
+    worker = begun("raises_at_last", epochs=3)
+    assert [worker.epoch()["epoch"] for _ in range(3)] == [1, 2, 3]
+    for _ in range(2):
+        with pytest.raises(KeyError, match="bad luck"):
+            worker.epoch()
+
+
+def test_a_loop_that_exits_with_words_fails_with_them(loops: ModuleType) -> None:
+    worker = begun("leaves_with_words")
+    assert worker.epoch()["finished"] is False
+    with pytest.raises(LoopError, match="it ended with SystemExit: no GPU"):
+        worker.epoch()
+
+
 @pytest.mark.parametrize(
     ("loop", "message"),
     [

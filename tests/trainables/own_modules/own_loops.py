@@ -66,6 +66,18 @@ def nameless(config: dict[str, Any], trial: LoopTrial) -> None:
     trial.report(los=1.0)
 
 
+def raises_at_last(config: dict[str, Any], trial: LoopTrial) -> None:
+    """Reports all its epochs, and raises before it returns."""
+    for epoch in range(trial.epochs):
+        trial.report(loss=1.0 / (epoch + 1))
+    raise KeyError("bad luck")
+
+
+def leaves_with_words(config: dict[str, Any], trial: LoopTrial) -> None:
+    trial.report(loss=1.0)
+    raise SystemExit("no GPU")
+
+
 NOT_A_LOOP = 3
 
 
