@@ -48,7 +48,7 @@ def _from_image(file: Path, wanted: Mapping[str, Any]) -> np.ndarray:
     image = wanted["image"]
     shape = Shape(image["height"], image["width"], image["mode"] == "RGB", image["fit"], resize=True)
     pixels = np.zeros((1, *shape.array), np.uint8)
-    for reason in decode([file], shape, pixels, skip=()).values():
+    for reason in decode([file], shape, pixels, skip=()).broken.values():
         raise DataError(f"{file} cannot be read as an image: {reason}")
     floats: np.ndarray = as_floats(torch.from_numpy(pixels)).numpy()
     return floats

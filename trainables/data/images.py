@@ -1,4 +1,4 @@
-"""A folder of images with a sub-folder a class: which files there are, and what becomes of them."""
+"""A folder of images with a sub-folder for each class."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import torch
 from trainables.config import DataConfig
 from trainables.data.dataset import DataError, Dataset, Split
 from trainables.data.folders import walk
-from trainables.data.pictures import SUFFIXES, Shape, decode, looks
+from trainables.data.pictures import SUFFIXES, Decoded, Shape, decode, looks
 from trainables.data.settings import near, required_path
 from trainables.data.splitting import PARTS, Given, part_of, split
 from trainables.data.statistics import mean_std
@@ -40,8 +40,10 @@ def read_images(config: DataConfig) -> Dataset:
         raise DataError(f"{parts['train']} must hold a sub-folder for each of two classes at least, but has {got}")
     listings = {name: _list(folder, classes) for name, folder in parts.items()}
     shape, broken = _shape(listings, config)
-    splits = {name: _decode(listing, shape, broken) for name, listing in listings.items()}
-    warnings = _report(broken, sum(len(listing.files) for listing in listings.values()), config)
+    decoded = Decoded(broken)
+    splits = {name: _decode(listing, shape, decoded) for name, listing in listings.items()}
+    total = sum(len(listing.files) for listing in listings.values())
+    warnings = (*_report_broken(decoded.broken, total, config), *_report_animated(decoded.animated))
     for name, listing in listings.items():
         _check_classes(listing, splits[name], classes)
     train, validation, test = split(Given(**splits), config, classes)
@@ -131,25 +133,37 @@ def _common_size(sizes: Mapping[Path, tuple[int, int]]) -> tuple[int, int]:
     return size
 
 
-def _decode(listing: _Listing, shape: Shape, broken: dict[Path, str]) -> Split:
-    """The images that can be read; the others are added to `broken`."""
+def _decode(listing: _Listing, shape: Shape, total: Decoded) -> Split:
+    """The images that can be read; `total` is told of the others, and of those of several frames."""
     images = np.empty((len(listing.files), *shape.array), np.uint8)
-    broken |= decode(listing.files, shape, images, skip=broken)
-    whole = np.array([file not in broken for file in listing.files])
+    own = decode(listing.files, shape, images, skip=total.broken)
+    total.broken |= own.broken
+    total.animated += own.animated
+    whole = np.array([file not in total.broken for file in listing.files])
     labels = torch.tensor(listing.labels)[torch.from_numpy(whole)]
     return Split(torch.from_numpy(images if whole.all() else images[whole]), labels)
 
 
-def _report(broken: Mapping[Path, str], total: int, config: DataConfig) -> tuple[str, ...]:
-    """The warning that names what was left out, if anything was. Raises DataError where that is not wanted."""
+def _report_broken(broken: Mapping[Path, str], total: int, config: DataConfig) -> tuple[str, ...]:
+    """A warning that names the files left out, if any. Raises DataError with `data.strict`."""
     if not broken:
         return ()
     if config.strict:
         file, reason = next(iter(broken.items()))
         raise DataError(f"{file} cannot be read as an image ({reason}), and data.strict wants all of them")
-    named = [f"{file} ({reason})" for file, reason in sorted(broken.items())[:_MOST_NAMED]]
-    more = [f"and {len(broken) - _MOST_NAMED} more"] if len(broken) > _MOST_NAMED else []
-    return (f"{len(broken)} of {total} images cannot be read and are left out: {', '.join([*named, *more])}",)
+    named = _some([f"{file} ({reason})" for file, reason in sorted(broken.items())])
+    return (f"{len(broken)} of {total} images cannot be read and are left out: {named}",)
+
+
+def _report_animated(animated: Sequence[Path]) -> tuple[str, ...]:
+    if not animated:
+        return ()
+    return (f"{len(animated)} files have several frames, of which only the first is used: {_some(animated)}",)
+
+
+def _some(items: Sequence[object]) -> str:
+    more = [f"and {len(items) - _MOST_NAMED} more"] if len(items) > _MOST_NAMED else []
+    return ", ".join([*map(str, items[:_MOST_NAMED]), *more])
 
 
 def _check_classes(listing: _Listing, part: Split, classes: Sequence[str]) -> None:

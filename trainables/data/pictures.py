@@ -1,21 +1,29 @@
-"""Image files to arrays of one shape, whatever their sizes, orientations and kinds of colour."""
+"""Image files as arrays of one shape."""
 
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable, Container, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
+from trainables.data.pixels import correct_transparency, is_grey, to_eight_bits
+
 if TYPE_CHECKING:
     from PIL import Image
+    from PIL.ImageFile import ImageFile
 
-SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".png", ".webp"})
-_ORIENTATION, _LYING = 0x0112, (5, 6, 7, 8)  # EXIF's tag, and its values that swap width and height
+SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".pnm", ".ppm", ".tif", ".tiff", ".webp"})
+_ORIENTATION, _SWAPPED = 0x0112, (5, 6, 7, 8)
+"""EXIF's tag, and its values for which width and height change places."""
+_WIDTH, _HEIGHT = 256, 257
+"""TIFF's tags."""
 _BLOCK = 4096
 
 Result = TypeVar("Result")
@@ -23,7 +31,7 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class Look:
-    """What a file's head says of its image. size: (width, height) as it is meant to be seen."""
+    """An image by its file's header. size: (width, height) after EXIF's orientation."""
 
     size: tuple[int, int]
     colour: bool
@@ -31,7 +39,7 @@ class Look:
 
 @dataclass(frozen=True)
 class Shape:
-    """What every image becomes: pixels and channels, and how its sides get there if they are others."""
+    """Common shape of all images, and how those of other sides are fitted to it."""
 
     height: int
     width: int
@@ -45,8 +53,19 @@ class Shape:
         return (3 if self.colour else 1, self.height, self.width)
 
 
+@dataclass
+class Decoded:
+    """Files that could not be read, with the reason; and those of several frames, of which the first was read."""
+
+    broken: dict[Path, str] = field(default_factory=dict)
+    animated: list[Path] = field(default_factory=list)
+
+
 def looks(files: Sequence[Path], sizes: bool) -> tuple[dict[Path, Look], dict[Path, str]]:
-    """A look at each file that can be opened, and why the others cannot. Without `sizes` they may lie on their side."""
+    """The header of each file that can be opened; the reason for each that cannot.
+
+    sizes: False leaves orientations out, which may stand after the pixels of a file.
+    """
     found: dict[Path, Look] = {}
     broken: dict[Path, str] = {}
     for file, result in zip(files, _in_threads(lambda index: _look(files[index], sizes), len(files)), strict=True):
@@ -57,71 +76,85 @@ def looks(files: Sequence[Path], sizes: bool) -> tuple[dict[Path, Look], dict[Pa
     return found, broken
 
 
-def decode(files: Sequence[Path], shape: Shape, images: np.ndarray, skip: Container[Path]) -> dict[Path, str]:
-    """Fills images (N, C, H, W), uint8, from the files; those that cannot be read, with the reason, stay undefined."""
+def decode(files: Sequence[Path], shape: Shape, images: np.ndarray, skip: Container[Path]) -> Decoded:
+    """Fill images (N, C, H, W), uint8, from the files; those of broken files stay undefined."""
 
-    def one(index: int) -> str | None:
+    def one(index: int) -> str | bool | None:
         if files[index] in skip:
             return None
         try:
-            images[index] = _decode(files[index], shape)
+            images[index], animated = _decode(files[index], shape)
         except Exception as error:  # whatever a decoder makes of a damaged file
             return _reason(error)
-        return None
+        return animated
 
-    results = zip(files, _in_threads(one, len(files)), strict=True)
-    return {file: reason for file, reason in results if reason is not None}
+    decoded = Decoded()
+    for file, result in zip(files, _in_threads(one, len(files)), strict=True):
+        if isinstance(result, str):
+            decoded.broken[file] = result
+        elif result:
+            decoded.animated.append(file)
+    return decoded
 
 
 def _in_threads(work: Callable[[int], Result], count: int) -> Iterator[Result]:
     """The results for 0 to count - 1 in order. Decoding happens outside of Python's lock."""
-    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+    from PIL import Image
+
+    with warnings.catch_warnings(), ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+        # A large photo is no attack; beyond twice Pillow's limit it is an error.
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
         for start in range(0, count, _BLOCK):
             yield from pool.map(work, range(start, min(start + _BLOCK, count)))
 
 
 def _look(file: Path, sizes: bool) -> Look | str:
-    from PIL import Image
-
     try:
-        with Image.open(file) as image:
-            lying = sizes and image.getexif().get(_ORIENTATION) in _LYING
-            size = (image.height, image.width) if lying else (image.width, image.height)
-            return Look(size, colour=not (_is_deep(image) or image.mode in ("1", "L", "LA", "La")))
+        with _opened(file) as image:
+            size, colour = _stored_size(image), not is_grey(image)
+            swapped = sizes and image.getexif().get(_ORIENTATION) in _SWAPPED
+            return Look((size[1], size[0]) if swapped else size, colour)
     except Exception as error:  # whatever a decoder makes of a damaged file
         return _reason(error)
 
 
-def _decode(file: Path, shape: Shape) -> np.ndarray:
-    """(C, H, W), uint8."""
-    from PIL import Image, ImageOps
+@contextmanager
+def _opened(file: Path) -> Iterator[ImageFile]:
+    """As a stream: by its path, Pillow maps some TIFF files with their rotated sides, which mixes up the pixels."""
+    from PIL import Image
+
+    with file.open("rb") as stream, Image.open(stream) as image:
+        yield image
+
+
+def _stored_size(image: ImageFile) -> tuple[int, int]:
+    """(width, height) in the file; some versions of Pillow have turned that of a TIFF already."""
+    tags = getattr(image, "tag_v2", None)
+    return (tags[_WIDTH], tags[_HEIGHT]) if image.format == "TIFF" and tags else image.size
+
+
+def _decode(file: Path, shape: Shape) -> tuple[np.ndarray, bool]:
+    """(C, H, W), uint8; and True for a file of several frames."""
+    from PIL import ImageOps
 
     mode, size = "RGB" if shape.colour else "L", (shape.width, shape.height)
-    with Image.open(file) as image:
+    with _opened(file) as image:
         if shape.resize:
             image.draft(mode, (2 * shape.width, 2 * shape.height))  # a JPEG is decoded at a fraction of its size
-        picture = _plain(ImageOps.exif_transpose(image), mode)
+        correct_transparency(image)
+        picture = to_eight_bits(ImageOps.exif_transpose(image), mode)
+        animated = _is_animated(image)
     if shape.resize and picture.size != size:
         picture = _fitted(picture, size, shape.fit)
     pixels = np.asarray(picture)
-    return pixels.transpose(2, 0, 1) if shape.colour else pixels[np.newaxis]
+    return (pixels.transpose(2, 0, 1) if shape.colour else pixels[np.newaxis]), animated
 
 
-def _plain(image: Image.Image, mode: str) -> Image.Image:
-    """In 8 bits a channel, with white where it is transparent."""
-    from PIL import Image
-
-    if _is_deep(image):
-        return Image.fromarray((np.asarray(image).clip(0, 65535) >> 8).astype(np.uint8)).convert(mode)
-    if image.has_transparency_data:
-        seen = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", seen.size, "white"), seen)
-    return image.convert(mode)
-
-
-def _is_deep(image: Image.Image) -> bool:
-    """Whether it is grey in 16 bits, which Pillow would cut off at 255."""
-    return image.mode.startswith("I")
+def _is_animated(image: Image.Image) -> bool:
+    """True for several frames; not for a photo with its previews (MPO)."""
+    with suppress(Exception):  # a damaged second frame does no harm to the first
+        return image.format != "MPO" and bool(getattr(image, "is_animated", False))
+    return False
 
 
 def _fitted(image: Image.Image, size: tuple[int, int], fit: str) -> Image.Image:
@@ -133,6 +166,8 @@ def _fitted(image: Image.Image, size: tuple[int, int], fit: str) -> Image.Image:
 
 
 def _reason(error: Exception) -> str:
-    """In a few words, without the path, which is said anyway."""
+    """In one line, without the path, which the message names anyway."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
     said = str(error).splitlines()[0] if str(error) else type(error).__name__
     return "no image of a known format" if type(error).__name__ == "UnidentifiedImageError" else said

@@ -157,6 +157,13 @@ def test_what_is_transparent_is_white(one: Callable[..., torch.Tensor]) -> None:
     assert (float(seen[:4].max()), float(seen[4:].min())) == (0, 255)
 
 
+def test_a_transparent_level_of_sixteen_bits_is_white(one: Callable[..., torch.Tensor]) -> None:
+    pixels = np.full((8, 8), 1000, np.uint16)
+    pixels[:4] = 40_000
+    seen = one(lambda path: Image.fromarray(pixels).save(path, transparency=1000), "deep.png")
+    assert (seen[:, :4].unique().tolist(), seen[:, 4:].unique().tolist()) == ([40_000 >> 8], [255])
+
+
 def test_sixteen_bits_become_eight(one: Callable[..., torch.Tensor]) -> None:
     pixels = np.full((8, 8), 40_000, np.uint16)
     seen = one(lambda path: Image.fromarray(pixels).save(path), "deep.png")
@@ -207,6 +214,15 @@ def test_damaged_images_are_left_out_and_named(tmp_path: Path, size: int | None)
             data = load(tmp_path, size=size)
         assert all(str(path) in str(told[0].message) for path in damaged.values())
         assert len(only(data)) == 30
+
+
+def test_animations_are_named(tmp_path: Path) -> None:
+    tree(tmp_path)
+    still = [Image.new("RGB", (12, 12), colour) for colour in ("red", "blue")]
+    still[0].save(tmp_path / "dark" / "moves.gif", save_all=True, append_images=still[1:])
+    with pytest.warns(DataWarning, match=r"^1 files have several frames, of which only the first is used: .*moves.gif"):
+        data = load(tmp_path, strict=True)
+    assert any(torch.equal(image, torch.tensor([255, 0, 0]).view(3, 1, 1).expand(3, 8, 8)) for image in only(data))
 
 
 def test_strict_wants_every_image(tmp_path: Path) -> None:
