@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -36,13 +37,14 @@ def evaluate(model: nn.Module, split: Split, group: Group = SOLO, *, unit: float
         model.train(was_training)
 
 
-@torch.inference_mode()
+@torch.no_grad()  # not inference mode: a module may keep what it makes here for training
 def measure(
     outputs_of: Callable[[Tensor], Tensor | None], split: Split, group: Group, *, unit: float = 1.0
 ) -> Evaluation:
     """As `evaluate`, of what gives the outputs for a batch, or None on a rank where they do not come out."""
     mine, values = group.share(len(split)), split.targets.is_floating_point()
-    count = _value_sums if values else _label_sums
+    # Sums about a value near all others: the squares of large ones would hide how far they are apart.
+    count = partial(_value_sums, centre=split.targets[:1].double()) if values else _label_sums
     totals = torch.zeros(3, dtype=torch.float64, device=group.device)
     for start in range(mine.start, mine.stop, _BATCH):
         rows = slice(start, min(start + _BATCH, mine.stop))
@@ -65,7 +67,7 @@ def _label_sums(logits: Tensor, labels: Tensor) -> Tensor:
     return torch.stack((loss.double(), correct.double(), torch.zeros_like(loss, dtype=torch.float64)))
 
 
-def _value_sums(outputs: Tensor, values: Tensor) -> Tensor:
-    """Squared errors, values, squared values."""
-    values = values.double()
-    return torch.stack(((outputs.double() - values).square().sum(), values.sum(), values.square().sum()))
+def _value_sums(outputs: Tensor, values: Tensor, *, centre: Tensor) -> Tensor:
+    """Squared errors, distances to `centre`, squared distances."""
+    errors, values = outputs.double() - values, values.double() - centre
+    return torch.stack((errors.square().sum(), values.sum(), values.square().sum()))

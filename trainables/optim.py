@@ -8,23 +8,27 @@ from torch import Tensor, nn
 from torch.optim import SGD, Adam, AdamW, Optimizer, RMSprop
 
 from trainables.config import OptimizerConfig
+from trainables.decay import decays
 from trainables.parallel.engine import Engine
 
 
 def build_optimizer(model: nn.Module, config: OptimizerConfig) -> Optimizer:
-    """Weight decay on matrices and kernels only: norms and biases are vectors and go without."""
-    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    """Of torch, over the parameters that are trained; `decays` says to which of them weight decay applies."""
+    trained, decaying = [parameter for parameter in model.parameters() if parameter.requires_grad], decays(model)
     groups = [
-        {"params": [p for p in trained if p.ndim >= 2], "weight_decay": config.weight_decay},
-        {"params": [p for p in trained if p.ndim < 2], "weight_decay": 0.0},
+        {"params": [p for p in trained if p in decaying], "weight_decay": config.weight_decay},
+        {"params": [p for p in trained if p not in decaying], "weight_decay": 0.0},
     ]
+    # The fused ones take real numbers only.
+    fused = all(parameter.is_floating_point() for parameter in trained)
     match config.name:
         case "sgd":
-            return SGD(groups, lr=config.lr, momentum=config.momentum, nesterov=config.momentum > 0, fused=True)
+            momentum = config.momentum
+            return SGD(groups, config.lr, momentum, nesterov=momentum > 0, fused=fused, foreach=not fused)
         case "adam":
-            return Adam(groups, lr=config.lr, fused=True)
+            return Adam(groups, config.lr, fused=fused, foreach=not fused)
         case "adamw":
-            return AdamW(groups, lr=config.lr, fused=True)
+            return AdamW(groups, config.lr, fused=fused, foreach=not fused)
         case "rmsprop":
             return RMSprop(groups, lr=config.lr, momentum=config.momentum, foreach=True)
 

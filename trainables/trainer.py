@@ -19,7 +19,8 @@ from trainables.config import TrainConfig
 from trainables.data import Dataset
 from trainables.evaluation import Evaluation, measure
 from trainables.fitting import check_task
-from trainables.models import build_model
+from trainables.model_state import copied_state, load_model_state, model_state
+from trainables.models import build_model, materialized
 from trainables.objectives import Objective, make_objective
 from trainables.optim import build_optimizer, load_named_state, named_state
 from trainables.parallel.ddp import SOLO, Group, all_sum
@@ -93,7 +94,7 @@ class Trainer:
         _seed_generators(_seed(config.seed), group.device)
         self.config = config
         self.group = group = group.staged(config.parallel.stages)
-        whole = build_model(config.model, data) if model is None else model
+        whole = build_model(config.model, data) if model is None else materialized(model, data)
         objective = objective or make_objective(data, config.label_smoothing)
         self.engine = make_engine(whole, objective, config, group, data.input_shape)
         self.model = self.engine.module
@@ -106,7 +107,7 @@ class Trainer:
         self.average = Average(self.model, config.ema)
         self.stopping = EarlyStopping(config.stopping)
         self.epoch = 0
-        self.best_state = _copy(self.model)
+        self.best_state = copied_state(self.model)
 
     @property
     def finished(self) -> bool:
@@ -150,7 +151,7 @@ class Trainer:
                 seconds=time.perf_counter() - started,
                 images_per_second=self.batches.rows / trained,
             )
-        self.model.load_state_dict(self.best_state)
+        load_model_state(self.model, self.best_state)
 
     def _backward(self, batch: Batch) -> Tensor:
         """Adds this rank's part of the global batch's gradient; returns its rows' summed loss."""
@@ -169,7 +170,9 @@ class Trainer:
             return
         self.scaler.unscale_(self.optimizer)
         factor = (longest / (self.engine.gradient_norm() + 1e-6)).clamp(max=1.0)
-        torch._foreach_mul_([p.grad for p in self.model.parameters() if p.grad is not None], factor)
+        gradients = [p.grad for p in self.model.parameters() if p.grad is not None]
+        if gradients:  # a stage may have none
+            torch._foreach_mul_(gradients, factor)
 
     def _validate(self, epoch: int, steps: int) -> Evaluation:
         """How good the model is now; the best one so far is kept."""
@@ -180,7 +183,7 @@ class Trainer:
         if not math.isfinite(result.loss):
             raise Diverged(epoch, steps)
         if self.stopping.update(result):
-            self.best_state = _copy(self.model)
+            self.best_state = copied_state(self.model)
         self.schedule.end_epoch(result.loss)
         return result
 
@@ -199,7 +202,7 @@ class Trainer:
         """
         return {
             "epoch": self.epoch,
-            "model": self._gathered(self.model.state_dict()),
+            "model": self._gathered(model_state(self.model)),
             "best": self._gathered(self.best_state),
             "average": self._gathered(self.average.state_dict()),
             "optimizer": self.engine.gather(named_state(self.optimizer, self.engine)),
@@ -212,19 +215,22 @@ class Trainer:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Takes this rank's part of what state_dict() gave, be it on other ranks or another number of them."""
         self.epoch = state["epoch"]
-        self.best_state = {name: value.to(self.group.device) for name, value in self._part(state["best"]).items()}
-        self.model.load_state_dict(self._part(state["model"]))
+        load_model_state(self.model, self._part(state["best"]))
+        self.best_state = copied_state(self.model)
+        load_model_state(self.model, self._part(state["model"]))
         if self.config.ema:
             self.average.load_state_dict(self._part(state["average"]), state["average_steps"])
         load_named_state(self.optimizer, self.engine, state["optimizer"])
         for part in ("schedule", "scaler", "stopping"):
             getattr(self, part).load_state_dict(state[part])
 
-    def _gathered(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
+    def _gathered(self, state: dict[str, Any]) -> dict[str, Any]:
         return self.engine.gather({self.engine.whole_name(name): value for name, value in state.items()})
 
-    def _part(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
-        return {name: state[self.engine.whole_name(name)] for name in self.model.state_dict()}
+    def _part(self, state: dict[str, Any]) -> dict[str, Any]:
+        """Of this rank; checkpoints of earlier versions lack the non-persistent buffers."""
+        names = {name: self.engine.whole_name(name) for name in model_state(self.model)}
+        return {name: state[whole] for name, whole in names.items() if whole in state}
 
 
 def _schedule(optimizer: Optimizer, config: TrainConfig, steps: int) -> Schedule:
@@ -242,7 +248,3 @@ def _seed_generators(seed: int, device: torch.device) -> None:
     torch.default_generator.manual_seed(seed)
     if device.type == "cuda":
         torch.cuda.manual_seed(seed)
-
-
-def _copy(model: nn.Module) -> dict[str, Tensor]:
-    return {name: value.clone() for name, value in model.state_dict().items()}

@@ -16,6 +16,7 @@ from trainables.batches import Batches
 from trainables.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
 from trainables.config import TrainConfig
 from trainables.data import load_data
+from trainables.model_state import load_model_state
 from trainables.models import build_model
 from trainables.parallel.ddp import SOLO, Group, all_sum, broadcast
 from trainables.storage import Place, StoreError, exists, join
@@ -221,5 +222,5 @@ def load_best(path: Place) -> tuple[nn.Module, TrainConfig]:
     saved = read_checkpoint(path)
     config = TrainConfig.model_validate(saved["config"])
     model = build_model(config.model, _load_data(config.data))
-    model.load_state_dict(saved["trainer"]["best"])
+    load_model_state(model, saved["trainer"]["best"])
     return model, config

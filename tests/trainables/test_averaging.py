@@ -1,5 +1,6 @@
 import copy
 
+import pytest
 import torch
 from torch import Tensor, nn
 
@@ -44,7 +45,7 @@ def test_is_in_the_module_while_applied() -> None:
     last = walk(module, average, 3)[-1]
     averages = copy.deepcopy(average.state_dict())
     with average.applied():
-        assert all(torch.equal(value, averages[name]) for name, value in module.state_dict().items())
+        assert all(torch.equal(value, averages.get(name, value)) for name, value in module.state_dict().items())
     assert all(torch.equal(value, last[name]) for name, value in module.state_dict().items())
     assert all(torch.equal(value, averages[name]) for name, value in average.state_dict().items())
 
@@ -69,3 +70,62 @@ def test_without_a_decay_there_is_nothing() -> None:
     with average.applied():
         assert all(torch.equal(value, weights[name]) for name, value in module.state_dict().items())
     assert average.state_dict() == {}
+
+
+class Tied(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.one, self.other = nn.Linear(3, 3, bias=False), nn.Linear(3, 3, bias=False)
+        self.other.weight = self.one.weight
+        self.register_buffer("whole", torch.zeros(4))
+        self.register_buffer("upper", self.whole[:2])
+
+    def forward(self, rows: Tensor) -> Tensor:
+        if self.training:
+            self.whole.add_(1.0)
+        return self.other(self.one(rows))
+
+
+def test_shared_memory_is_averaged_once_and_comes_back() -> None:
+    torch.manual_seed(0)
+    module = Tied()
+    average = Average(module, 0.9)
+    live = walk(module, average, 3)[-1]
+    with average.applied():
+        assert module.other.weight is module.one.weight
+        assert not torch.equal(module.one.weight, live["one.weight"])
+        assert torch.equal(module.upper, module.whole[:2])
+        assert 0 < module.upper[0] < 3
+    assert all(torch.equal(value, live[name]) for name, value in module.state_dict().items())
+
+
+def test_only_what_is_trained_or_a_statistic_is_averaged() -> None:
+    module = nn.Sequential(nn.Linear(3, 4).requires_grad_(False), nn.Linear(4, 4), nn.BatchNorm1d(4))
+    average = Average(module, 0.9)
+    with torch.no_grad():
+        for value in module.state_dict().values():
+            value.add_(1)
+    average.update()
+    with average.applied():
+        changed = {
+            name
+            for name, value in module.state_dict().items()
+            if not torch.equal(value, average.state_dict().get(name, value))
+        }
+    assert set(average.state_dict()) == {
+        *("1.weight", "1.bias", "2.weight", "2.bias", "2.running_mean", "2.running_var"),
+    }
+    assert changed == set(average.state_dict())
+
+
+def test_infinite_values_stay_and_those_beside_them_are_averaged() -> None:
+    module = nn.Module()
+    module.register_buffer("limits", torch.tensor([float("-inf"), 0.0, float("inf"), float("nan"), -0.0]))
+    average = Average(module, 0.9)
+    module.limits[1] = 1.0
+    average.update()
+    with average.applied():
+        first, second, *rest = module.limits.tolist()
+    assert (first, rest[0]) == (float("-inf"), float("inf"))
+    assert second == pytest.approx(9 / 11)
+    assert str(rest[1:]) == "[nan, -0.0]"

@@ -1,5 +1,7 @@
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import nn
 
 from trainables import Dataset, Split, evaluate
@@ -50,3 +52,18 @@ def test_of_values_it_is_what_scikit_learn_says() -> None:
 
 def test_values_that_do_not_vary_are_not_explained() -> None:
     assert evaluate(Guess(1.0), Split(torch.rand(4, 3), torch.full((4, 1), 2.0))).r2 == 0.0
+
+
+@given(
+    offset=st.sampled_from([0.0, 1e3, -1e6, 1e7]), spread=st.sampled_from([0.5, 1.0, 30.0]), rows=st.integers(2, 700)
+)
+def test_far_from_zero_it_is_what_scikit_learn_says_too(offset: float, spread: float, rows: int) -> None:
+    from sklearn.metrics import r2_score
+
+    generator = torch.Generator().manual_seed(rows)
+    values = (torch.randn(rows, 1, generator=generator, dtype=torch.float64) * spread + offset).float()
+    guess = float(values.double().mean()) + spread / 3
+    result = evaluate(Guess(guess), Split(torch.rand(rows, 3), values))
+    guesses = torch.full_like(values, guess)
+    if values.unique().numel() > 1:
+        assert result.r2 == pytest.approx(r2_score(values.double(), guesses.double()), rel=1e-6, abs=1e-9)

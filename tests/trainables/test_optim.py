@@ -5,7 +5,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import SGD, Adam, AdamW, Optimizer, RMSprop
 
-from trainables import OptimizerConfig, build_optimizer, resnet
+from trainables import OptimizerConfig, build_optimizer
 
 NAMES = ["sgd", "adam", "adamw", "rmsprop"]
 DECAY = 0.1
@@ -50,14 +50,80 @@ def test_each_is_torchs_own(name) -> None:
         assert torch.allclose(mine, theirs, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_only_kernels_and_matrices_decay(name) -> None:
-    model = resnet((1, 8, 8), 10, width=4)
-    optimizer = build_optimizer(model, OptimizerConfig(name=name, weight_decay=DECAY))
+class ChannelNorm(nn.Module):
+    def __init__(self, *shape: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(*shape))
+
+
+class Own(nn.Module):
+    def __init__(self, **parameters: tuple[int, ...]) -> None:
+        super().__init__()
+        for name, shape in parameters.items():
+            setattr(self, name, nn.Parameter(torch.ones(shape)))
+
+
+def tied() -> nn.Module:
+    model = nn.ModuleDict({"table": nn.Embedding(6, 4), "head": nn.Linear(4, 6)})
+    model["head"].weight = model["table"].weight
+    return model
+
+
+weight_norm, spectral_norm = nn.utils.parametrizations.weight_norm, nn.utils.parametrizations.spectral_norm
+KINDS: list[tuple[nn.Module, set[str]]] = [
+    (nn.Linear(3, 2), {"weight"}),
+    (nn.Linear(1, 1), {"weight"}),
+    (nn.Bilinear(2, 3, 4), {"weight"}),
+    *((kind(4, 4, 3, groups=4), {"weight"}) for kind in (nn.Conv1d, nn.Conv2d, nn.Conv3d)),
+    *((kind(4, 1, 1), {"weight"}) for kind in (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)),
+    (nn.Embedding(3, 1), {"weight"}),
+    (nn.EmbeddingBag(3, 4), {"weight"}),
+    (nn.LSTM(1, 2, proj_size=1), {"weight_ih_l0", "weight_hh_l0", "weight_hr_l0"}),
+    (
+        nn.GRU(2, 3, bidirectional=True),
+        {"weight_ih_l0", "weight_hh_l0", "weight_ih_l0_reverse", "weight_hh_l0_reverse"},
+    ),
+    (nn.RNNCell(2, 3), {"weight_ih", "weight_hh"}),
+    (nn.MultiheadAttention(4, 2, add_bias_kv=True), {"in_proj_weight", "out_proj.weight"}),
+    (
+        nn.MultiheadAttention(4, 2, kdim=3, vdim=5),
+        {"q_proj_weight", "k_proj_weight", "v_proj_weight", "out_proj.weight"},
+    ),
+    (nn.LayerNorm((4, 8, 8)), set()),
+    (nn.RMSNorm((4, 8)), set()),
+    (nn.GroupNorm(2, 4), set()),
+    (nn.BatchNorm2d(4), set()),
+    (nn.SyncBatchNorm(4), set()),
+    (nn.InstanceNorm2d(4, affine=True), set()),
+    (ChannelNorm(4, 8, 8), set()),
+    (nn.PReLU(4), set()),
+    (Own(scale=(4, 1, 1), own_bias=(4, 8, 8), gamma=(4, 4), logitScale=(2, 2), weight=(1, 4, 1)), set()),
+    (Own(positions=(1, 9, 4), w=(2, 3), unit=()), {"positions", "w"}),
+    (nn.ParameterDict({"bias": torch.ones(2, 2), "kernel": torch.ones(2, 2)}), {"kernel"}),
+    (nn.ModuleDict({"scales": nn.ParameterList([torch.ones(2, 2)])}), set()),
+    (nn.ModuleDict({"kernels": nn.ParameterList([torch.ones(2, 2), torch.ones(2)])}), {"kernels.0"}),
+    (weight_norm(nn.Linear(3, 2)), {"parametrizations.weight.original1"}),
+    (spectral_norm(nn.Linear(3, 1)), {"parametrizations.weight.original"}),
+    (tied(), {"table.weight"}),
+]
+
+
+@pytest.mark.parametrize(("model", "expected"), KINDS, ids=lambda value: type(value).__name__)
+def test_layers_weights_decay_and_norms_biases_and_scales_do_not(model: nn.Module, expected: set[str]) -> None:
+    optimizer = build_optimizer(model, OptimizerConfig(weight_decay=DECAY))
     decay = {id(p): group["weight_decay"] for group in optimizer.param_groups for p in group["params"]}
-    assert len(decay) == len(list(model.parameters()))
-    for parameter in model.parameters():
-        assert decay[id(parameter)] == (DECAY if parameter.ndim >= 2 else 0.0)
+    names = {name for name, parameter in model.named_parameters() if decay[id(parameter)]}
+    assert names == expected
+    assert sum(len(group["params"]) for group in optimizer.param_groups) == len(list(model.parameters()))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_complex_weights_descend(name: str) -> None:
+    model = Own(w=(4, 1))
+    model.w = nn.Parameter(torch.ones(4, 1, dtype=torch.complex64))
+    model.forward = lambda x: (x.to(torch.complex64) @ model.w).abs()  # type: ignore[method-assign]
+    losses = descend(model, build_optimizer(model, OptimizerConfig(name=name, lr=0.01)), 30)
+    assert losses[-1] < losses[0]
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -351,3 +351,69 @@ def test_what_is_not_for_classes_is_refused(digits: Dataset) -> None:
 @pytest.mark.slow
 def test_a_compiled_model_trains_alike(digits: Dataset) -> None:
     steps_alike(digits, small(epochs=1), small(epochs=1, compile=True), atol=1e-4)
+
+
+class Remembering(nn.Module):
+    """A statistic that no checkpoint of torch has, one that grows, and a count that is no tensor."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.head = nn.Linear(64, 10)
+        self.count = 0
+        self.register_buffer("mean", torch.zeros(64), persistent=False)
+        self.register_buffer("history", torch.zeros(0), persistent=False)
+
+    def forward(self, images: Tensor) -> Tensor:
+        rows = images.flatten(1)
+        if self.training:
+            self.count += 1
+            self.mean.lerp_(rows.mean(0), 0.1)
+            self.history = torch.cat((self.history, rows.mean().reshape(1)))
+        return self.head(rows - self.mean) + self.history.sum() + self.count / 1000
+
+    def get_extra_state(self) -> dict[str, int]:
+        return {"count": self.count}
+
+    def set_extra_state(self, state: dict[str, int]) -> None:
+        self.count = state["count"]
+
+
+@pytest.mark.parametrize("ema", [0.0, 0.9])
+def test_what_a_model_remembers_outside_its_weights_is_kept_too(digits: Dataset, tmp_path: Path, ema: float) -> None:
+    torch.manual_seed(0)
+    model = Remembering()
+    config = small(ema=ema, optimizer__lr=2.0, schedule__name="constant")
+    whole = Trainer(config, digits, model=copy.deepcopy(model))
+    expected = list(whole.epochs())
+    best = min(expected, key=lambda m: m.val_loss)
+    assert best.epoch < 4
+    assert evaluate(whole.model, digits.validation).loss == best.val_loss
+
+    before = Trainer(config, digits, model=copy.deepcopy(model))
+    metrics = list(itertools.islice(before.epochs(), 2))
+    save_checkpoint(tmp_path / "last.pt", before.state_dict())
+    after = Trainer(config, digits, model=copy.deepcopy(model))
+    after.load_state_dict(load_checkpoint(tmp_path / "last.pt"))
+    metrics += after.epochs()
+    assert timeless(metrics) == timeless(expected)
+    assert_same(after.state_dict(), whole.state_dict())
+
+
+def test_lazily_initialised_layers_are_trained(digits: Dataset) -> None:
+    model = nn.Sequential(nn.Flatten(), nn.LazyLinear(16), nn.LazyBatchNorm1d(), nn.ReLU(), nn.LazyLinear(10))
+    trainer = Trainer(small(ema=0.9, epochs=6, optimizer__lr=0.1), digits, model=model)
+    assert list(trainer.epochs())[-1].val_accuracy > 0.7
+
+
+def test_a_module_may_keep_in_validation_what_it_trains_with(digits: Dataset) -> None:
+    class Cached(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.head, self.cache = nn.Linear(64, 10), torch.ones(0, 64)
+
+        def forward(self, images: Tensor) -> Tensor:
+            if len(self.cache) < len(images):
+                self.cache = torch.ones(len(images), 64)
+            return self.head(images.flatten(1) * self.cache[: len(images)])
+
+    assert len(list(Trainer(small(epochs=2), digits, model=Cached()).epochs())) == 2

@@ -20,6 +20,7 @@ from trainables.compress.sparse import GradualSparsity, prunable_weights
 from trainables.compress.widths import Widths, narrowed, widths_of
 from trainables.config import TrainConfig
 from trainables.data import Dataset
+from trainables.model_state import load_model_state
 from trainables.models import build_model
 from trainables.objectives import make_objective
 from trainables.parallel import SOLO, Group
@@ -109,7 +110,7 @@ class StudentTrainer:
         best = copy.deepcopy(self._model)
         if self.config.loss == "hints":
             state = {name.removeprefix(INSIDE): value for name, value in state.items() if name.startswith(INSIDE)}
-        best.load_state_dict(state)
+        load_model_state(best, state)
         return best
 
     def student(self, name: str, epochs: list[dict[str, Any]]) -> Student:

@@ -1,7 +1,7 @@
 """The shipped models, and how a user's own is built like them."""
 
 from trainables.models.arguments import MOST_DEPTH, MOST_WIDTH, ModelError
-from trainables.models.build import BUILDERS, build_model, check_model, find_builder
+from trainables.models.build import BUILDERS, build_model, check_model, find_builder, materialized
 from trainables.models.cnn import cnn
 from trainables.models.mlp import mlp
 from trainables.models.mobile import mobile
@@ -16,6 +16,7 @@ __all__ = [
     "check_model",
     "cnn",
     "find_builder",
+    "materialized",
     "mlp",
     "mobile",
     "resnet",

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.parameter import is_lazy
 
 from trainables.config import ModelConfig
 from trainables.data import Dataset, as_floats
@@ -37,6 +38,16 @@ def build_model(config: ModelConfig, data: Dataset) -> nn.Module:
     if data.task == "regression":
         layers["values"] = Rescale(data.target_mean, data.target_std)
     return nn.Sequential(OrderedDict(layers))
+
+
+def materialized(model: nn.Module, data: Dataset) -> nn.Module:
+    """The model itself; lazily initialised layers have taken their shapes from two examples."""
+    if any(is_lazy(value) for value in (*model.parameters(), *model.buffers())):
+        was_training = model.training
+        with torch.no_grad():
+            model.eval()(as_floats(data.train.inputs[:2]))
+        model.train(was_training)
+    return model
 
 
 def _network(config: ModelConfig, data: Dataset) -> nn.Module:

@@ -1,13 +1,8 @@
-"""Who the workers of a trial are, and the sums they make together.
-
-Gradients are summed explicitly as one flat tensor: a short last batch, of which ranks get unequal shares or
-none, then needs no special case, and the weighted sum is the gradient of the global batch.
-"""
+"""The workers of a trial as a group of processes, and what they tell each other."""
 
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import lru_cache
@@ -15,7 +10,7 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
-from torch import Tensor, nn
+from torch import Tensor
 from torch.distributed import ProcessGroup
 
 # A rank that died without closing its sockets must become an error of the others, not an endless wait.
@@ -116,34 +111,6 @@ def all_sum(values: Tensor, group: Group) -> Tensor:
     return values
 
 
-def sum_gradients(parameters: Iterable[nn.Parameter], group: Group) -> None:
-    """Every replica's gradients added up; one without a gradient adds zeros."""
-    if group.replicas == 1:
-        return
-    trained = [parameter for parameter in parameters if parameter.requires_grad]
-    for parameter in trained:
-        if parameter.grad is None:
-            parameter.grad = torch.zeros_like(parameter)
-    _all_sum_flat([parameter.grad for parameter in trained if parameter.grad is not None], 1.0, group)
-
-
-def average_buffers(model: nn.Module, group: Group) -> None:
-    """One set of BatchNorm statistics from those that each replica saw; counters are taken from the first."""
-    if group.replicas == 1:
-        return
-    _all_sum_flat([buffer for buffer in model.buffers() if buffer.is_floating_point()], 1 / group.replicas, group)
-    for buffer in model.buffers():
-        if not buffer.is_floating_point():
-            dist.broadcast(buffer, group=group.peers, group_src=0)
-
-
-def copy_from_first(model: nn.Module, group: Group) -> None:
-    """The first replica's weights and buffers in every other."""
-    if group.replicas > 1:
-        for value in model.state_dict().values():
-            dist.broadcast(value, group=group.peers, group_src=0)
-
-
 def broadcast(value: Any, group: Group) -> Any:
     """Rank 0's `value` in every rank."""
     if group.size == 1:
@@ -161,14 +128,3 @@ def _process_groups(size: int, stages: int) -> tuple[ProcessGroup, ProcessGroup]
     peers, _ = dist.new_subgroups_by_enumeration(same_stage, timeout=_TIMEOUT)
     line, _ = dist.new_subgroups_by_enumeration(same_replica, timeout=_TIMEOUT)
     return peers, line
-
-
-def _all_sum_flat(tensors: list[Tensor], scale: float, group: Group) -> None:
-    """The scaled sums over replicas, written back in place, as one message."""
-    if not tensors:
-        return
-    flat = torch.cat([tensor.reshape(-1) for tensor in tensors])
-    dist.all_reduce(flat, group=group.peers)
-    totals = torch.split_with_sizes(flat.mul_(scale), [tensor.numel() for tensor in tensors])
-    for tensor, total in zip(tensors, totals, strict=True):
-        tensor.copy_(total.view_as(tensor))

@@ -34,13 +34,13 @@ class Engine(Protocol):
         """
 
     def sync_gradients(self) -> None:
-        """Gradients become their sum over the replicas; a replica that had no rows adds zeros."""
+        """Gradients become their sum over the replicas; what has none on any replica has none afterwards."""
 
     def gradient_norm(self) -> Tensor:
         """The 2-norm of all gradients of the whole model, a scalar, the same on every rank; after sync_gradients."""
 
     def sync_buffers(self) -> None:
-        """Buffers of real numbers (BatchNorm's statistics) become their mean over the replicas, others the first's."""
+        """Buffers that differ between replicas (BatchNorm's statistics) become their mean, counters the first's."""
 
     def logits(self, inputs: Tensor) -> Tensor | None:
         """The model's outputs for inputs (B, ...), in the module's present mode; None but on the last stage's rank."""

@@ -12,8 +12,9 @@ from torch.distributed.pipelining import PipelineStage, Schedule1F1B, ScheduleGP
 
 from trainables.config import ParallelConfig, TrainConfig
 from trainables.objectives import Objective
-from trainables.parallel.ddp import Group, average_buffers, broadcast, copy_from_first, sum_gradients
+from trainables.parallel.ddp import Group, broadcast
 from trainables.parallel.split import Layer, cut_points, layers_of, measured, part_of
+from trainables.parallel.sums import average_buffers, copy_from_first, sum_gradients
 from trainables.precision import lay_out, lower_precision, takes_channels_last
 
 Schedule = ScheduleGPipe | Schedule1F1B

@@ -9,7 +9,8 @@ from torch import Tensor, nn
 
 from trainables.config import TrainConfig
 from trainables.objectives import Objective
-from trainables.parallel.ddp import Group, average_buffers, copy_from_first, sum_gradients
+from trainables.parallel.ddp import Group
+from trainables.parallel.sums import average_buffers, copy_from_first, sum_gradients
 from trainables.precision import lay_out, lower_precision, takes_channels_last
 
 

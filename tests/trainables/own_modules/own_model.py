@@ -2,6 +2,7 @@
 
 from math import prod
 
+import torch
 from torch import Tensor, nn
 
 
@@ -74,3 +75,35 @@ class Stack(nn.Sequential):
             nn.Sequential(nn.Linear(hidden, hidden), nn.Tanh(), nn.Linear(hidden, hidden), nn.Tanh()),
             nn.Linear(hidden, classes),
         )
+
+
+class Branching(nn.Module):
+    """With a part that never runs, one that runs for bright images only, a frozen one, and a mask."""
+
+    def __init__(self, inputs: int, hidden: int) -> None:
+        super().__init__()
+        self.hidden, self.unused, self.rare = nn.Linear(inputs, hidden), nn.Linear(3, 3), nn.Linear(inputs, hidden)
+        self.frozen = nn.Linear(inputs, hidden).requires_grad_(False)
+        self.register_buffer("mask", torch.full((hidden,), float("-inf")))
+
+    def forward(self, rows: Tensor) -> Tensor:
+        out: Tensor = self.hidden(rows) + self.frozen(rows)
+        bright = (rows.mean(1) > 0.4).unsqueeze(1)
+        if bright.any():
+            out = out + torch.where(bright, self.rare(rows), 0.0)
+        return torch.maximum(out.tanh(), self.mask)
+
+
+class Partly(nn.Sequential):
+    """A model to be cut before its last layer, which is all of the second stage; the first one has a Branching."""
+
+    def __init__(self, input_shape: tuple[int, ...], classes: int, hidden: int = 32) -> None:
+        super().__init__(nn.Flatten(), Branching(prod(input_shape), hidden), nn.Linear(hidden, classes))
+
+
+class FrozenStage(nn.Sequential):
+    """The first layer is not trained."""
+
+    def __init__(self, input_shape: tuple[int, ...], classes: int, hidden: int = 32) -> None:
+        first = nn.Linear(prod(input_shape), hidden).requires_grad_(False)
+        super().__init__(nn.Flatten(), first, nn.Tanh(), nn.Linear(hidden, classes))
