@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 
 _SETTINGS = {
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -20,9 +21,11 @@ _SETTINGS = {
 
 
 def apply() -> None:
-    """Sets what the user has not set."""
+    """Set what the user has not set."""
     for name, value in _SETTINGS.items():
         os.environ.setdefault(name, value)
     if not os.environ.get("RAY_ADDRESS"):
         # A cluster of this machine alone then listens on the loopback interface alone, on Linux too.
         os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
+    if os.environ.get("NO_COLOR") or not (sys.stdout and sys.stdout.isatty()):
+        os.environ.setdefault("RAY_COLOR_PREFIX", "0")

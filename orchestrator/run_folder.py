@@ -120,7 +120,12 @@ def open_run(path: Place) -> Run:
 
 def load_run_sweep(folder: Place) -> Sweep | None:
     """The sweep of the run in a folder; None if there is no run."""
-    return load_sweep(join(folder, _SWEEP), written=True) if exists(join(folder, _SWEEP)) else None
+    return load_sweep(join(folder, _SWEEP), written=True) if is_run(folder) else None
+
+
+def is_run(folder: Place) -> bool:
+    """Whether there is a run in the folder."""
+    return exists(join(folder, _SWEEP))
 
 
 def check_new(sweep: Sweep, replace: bool) -> None:

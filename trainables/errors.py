@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Self
+from typing import Any, Self
 
 
 class SettingError(ValueError):
@@ -20,3 +20,11 @@ class SettingError(ValueError):
 
 class StudentError(ValueError):
     """A student that cannot be made as asked of it."""
+
+
+class Stopped(KeyboardInterrupt):
+    """Ctrl-C during a series of measurements; `results` holds those that were finished."""
+
+    def __init__(self, results: Any) -> None:
+        super().__init__(results)
+        self.results = results

@@ -11,8 +11,6 @@ from itertools import count
 from typing import Any
 
 from pydantic import Field, ValidationError, model_validator
-from rich.console import Console
-from rich.progress import Progress
 
 from orchestrator.errors import SweepError
 from orchestrator.explain import explain
@@ -23,8 +21,10 @@ from orchestrator.searchers import SEARCHERS, Searcher, make_searcher
 from orchestrator.sections import AshaConfig, FaultConfig, LimitConfig, SearchConfig, Section
 from orchestrator.simulation.curves import Curve, Curves
 from orchestrator.simulation.outcome import Outcome
+from orchestrator.simulation.waiting import Waiting
 from search_spaces import Config, nearest
 from trainables.config import Count, Seed
+from trainables.errors import Stopped
 
 
 class Simulation(Section):
@@ -80,10 +80,11 @@ def make_simulation(**values: Any) -> Simulation:
 def compare(
     simulation: Simulation, curves: Curves, methods: Sequence[str], seeds: int, *, quiet: bool = False
 ) -> dict[str, list[Outcome]]:
-    """Simulates each of the searchers with the seeds 0 to seeds - 1, and shows on stderr how far it is.
+    """Simulate each searcher with the seeds 0 to seeds - 1, all searchers of a seed in turn; progress is on stderr.
 
     Raises:
         SweepError, SpaceError: a method is no searcher's name, or does not suit the space.
+        Stopped: Ctrl-C; it holds the outcomes so far, as they are returned.
     """
     known = budgets(simulation)
     makers = {name: partial(make_searcher, name, curves.space, rungs=known) for name in methods}
@@ -93,27 +94,36 @@ def compare(
             raise SweepError(f"--search: must be of {', '.join(SEARCHERS)}, but got {name!r}" + (hint and f";{hint}"))
         make(0)
     outcomes: dict[str, list[Outcome]] = {name: [] for name in methods}
-    with Progress(console=Console(stderr=True), disable=quiet) as progress:
-        for name, make in makers.items():
-            for seed in progress.track(range(seeds), description=name):
-                outcomes[name].append(simulate(simulation.model_copy(update={"seed": seed}), curves, make(seed)))
+    try:
+        with Waiting(seeds * len(makers), simulation.trials or len(curves), quiet=quiet) as waiting:
+            for seed in range(seeds):
+                seeded = simulation.model_copy(update={"seed": seed})
+                for name, make in makers.items():
+                    outcomes[name].append(simulate(seeded, curves, make(seed), on_start=waiting.trial))
+                    waiting.search()
+    except KeyboardInterrupt:
+        raise Stopped({name: of_method for name, of_method in outcomes.items() if of_method}) from None
     return outcomes
 
 
-def simulate(simulation: Simulation, curves: Curves, searcher: Searcher) -> Outcome:
-    """Runs the search to its end.
+def simulate(
+    simulation: Simulation, curves: Curves, searcher: Searcher, *, on_start: Callable[[], None] = lambda: None
+) -> Outcome:
+    """Run the search to its end.
 
     A proposed configuration trains along the curve of the nearest recorded one. Without `counts_proposals` the outcome
-    follows from the arguments.
+    follows from the arguments. `on_start` is called for each trial that starts.
     """
-    return _Run(simulation, curves, searcher).to_the_end()
+    return _Run(simulation, curves, searcher, on_start).to_the_end()
 
 
 class _Run:
     """The state of a simulation: a record, who is idle since when, and what happens next."""
 
-    def __init__(self, simulation: Simulation, curves: Curves, searcher: Searcher) -> None:
-        self._simulation, self._curves = simulation, curves
+    def __init__(
+        self, simulation: Simulation, curves: Curves, searcher: Searcher, on_start: Callable[[], None]
+    ) -> None:
+        self._simulation, self._curves, self._on_start = simulation, curves, on_start
         self._now = self._proposer_free = self._last_start = self._waited = 0.0
         self._record = Record(curves.metric, curves.sign, clock=lambda: self._now)
         self._record.begin_session(simulation.workers)
@@ -156,6 +166,7 @@ class _Run:
             self._after(seconds, partial(self._start, attempt, trial, self._idle.popleft()))
 
     def _start(self, attempt: str, trial: Trial, idle_since: float) -> None:
+        self._on_start()
         self._waited += self._now - idle_since
         self._last_start = self._now
         self._record.start(trial.id)

@@ -1,18 +1,26 @@
 """The command as a person meets it: exit codes, one clear message, nothing half made."""
 
 import os
+import re
+import shlex
+import signal
 import subprocess
 import sys
+import time
+from importlib import metadata
 from pathlib import Path
 
 import pandas as pd
 import pytest
 import yaml
 from PIL import Image
+from typer.main import get_command
 from typer.testing import CliRunner
 
 from orchestrator import run
 from orchestrator.cli import app
+from orchestrator.searchers.random import RandomSearcher
+from orchestrator.simulation.waiting import Waiting
 
 GOOD = {
     "name": "bad",
@@ -93,9 +101,46 @@ def test_init_writes_a_sweep_once(tmp_path):
     assert (again.returncode, (tmp_path / "mine.yaml").read_text()) == (2, written)
 
 
-@pytest.mark.parametrize("command", ["init", "run", "show", "simulate"])
-def test_help_has_an_example(tmp_path, command):
-    assert f"Example: halving {command}" in " ".join(halving(command, "--help", folder=tmp_path).stdout.split())
+def test_the_version_is_that_of_the_package(tmp_path):
+    assert halving("--version", folder=tmp_path).stdout == f"halving {metadata.version('halving')}\n"
+
+
+def test_show_of_several_runs_names_what_to_do(tmp_path):
+    shown = halving("show", "runs/a", "runs/b c", folder=tmp_path)
+    assert (shown.returncode, shown.stdout) == (2, "")
+    assert shown.stderr.splitlines() == [
+        "halving: show: takes one run, but got 2; show them one after the other: "
+        "halving show runs/a && halving show 'runs/b c'"
+    ]
+
+
+COMMANDS = [command.name or command.callback.__name__ for command in app.registered_commands]
+
+
+@pytest.mark.parametrize("width", [60, 80])
+def test_help_fits_the_terminal_and_cuts_no_name(width):
+    overview = CliRunner().invoke(app, ["--help"], terminal_width=width).stdout
+    assert re.findall(r"^  ([a-z]+)  ", overview, re.MULTILINE) == COMMANDS
+    for command in COMMANDS:
+        shown = CliRunner().invoke(app, [command, "--help"], terminal_width=width).stdout
+        assert max(map(len, (overview + shown).splitlines())) <= width
+        assert not re.search(r"[<>│╭…\x1b]|\w\.\.\. ", shown.replace("MODEL...", "").replace("INPUT...", ""))
+        assert set(re.findall(r"--[a-z-]+", shown)) >= options_of(command)
+
+
+def options_of(command):
+    parameters = get_command(app).commands[command].params
+    return {name for one in parameters for name in (*one.opts, *one.secondary_opts) if name.startswith("--")}
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_has_examples_that_the_command_takes(tmp_path, command):
+    text = CliRunner().invoke(app, [command, "--help"], terminal_width=60).stdout
+    examples = text.split("Example:\n")[1].strip().splitlines()
+    assert examples[0].strip().startswith(f"halving {command} ")
+    for example in examples:
+        _, name, *arguments = shlex.split(example)
+        get_command(app).commands[name].make_context(name, arguments)
 
 
 @pytest.mark.ray
@@ -133,6 +178,34 @@ def test_simulate_compares_searches_on_a_table(tmp_path, monkeypatch, form):
     assert list(table) == ["method", "seed", "seconds", "val_loss", "regret", "relative_regret"]
     last = table.groupby(["method", "seed"]).last()
     assert (len(last), last["regret"].max()) == (4, 0)
+
+
+def test_ctrl_c_in_simulate_keeps_the_searches_that_were_finished(tmp_path, monkeypatch):
+    class Interrupting(RandomSearcher):
+        def suggest(self, done, pending):
+            signal.raise_signal(signal.SIGINT)
+
+    def make(name, space, seed, *, rungs):
+        return (RandomSearcher if seed < 2 else Interrupting)(space, seed)
+
+    monkeypatch.setattr("orchestrator.simulation.simulator.make_searcher", make)
+    stopped = simulated(tmp_path, monkeypatch, "--search", "random,grid", "--seeds", 5, "--out", "regret.csv")
+    assert stopped.exit_code == 130
+    assert stopped.stderr.splitlines()[-1] == "halving: stopped after 4 of 10 searches; the figures above are of these"
+    assert "regret in val_loss over simulated time" in stopped.stdout
+    assert len(pd.read_csv(tmp_path / "regret.csv").groupby(["method", "seed"])) == 4
+
+
+def test_the_time_that_a_simulation_needs_is_told(monkeypatch, capsys):
+    now = iter(range(0, 600, 30))
+    monkeypatch.setattr(time, "monotonic", lambda: next(now))
+    with Waiting(2, 10, quiet=False) as waiting:
+        for _ in range(4):
+            waiting.trial()
+        waiting.search()
+    first, *_, last = capsys.readouterr().err.splitlines()
+    assert first == "simulated 0 of 2 searches, about 19:00 left"
+    assert last.startswith("simulated 1 of 2 searches, about ")
 
 
 @pytest.mark.parametrize(

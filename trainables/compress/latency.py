@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from trainables.compress.artefact import INT8, ONNX, Call, load, open_artefact
+from trainables.errors import Stopped
 
 
 @dataclass(frozen=True)
@@ -66,15 +67,28 @@ def measure_calls(
 
     Taking turns spreads what else the machine does over all of them; their ratio is more to be trusted than
     their milliseconds. Run it when nothing else runs.
+
+    Raises:
+        Stopped: Ctrl-C; it holds the rows of the batch sizes that were finished.
     """
-    rows = []
-    with _one_thread():
-        for batch in batches:
-            feeds = [np.random.default_rng(0).random((batch, *model.input_shape), np.float32) for model in models]
-            times = np.array([list(_turn(models, feeds)) for _ in range(warmup + repeats)])[warmup:] * 1e3
-            for model, (p10, median, p90) in zip(models, np.percentile(times, (10, 50, 90), axis=0).T, strict=True):
-                rows.append(Latency(model.name, batch, float(median), float(p10), float(p90), repeats))
+    rows: list[Latency] = []
+    try:
+        with _one_thread():
+            for batch in batches:
+                rows += _measure_batch(models, batch, repeats, warmup)
+    except KeyboardInterrupt:
+        raise Stopped(rows) from None
     return rows
+
+
+def _measure_batch(models: Sequence[Timed], batch: int, repeats: int, warmup: int) -> list[Latency]:
+    feeds = [np.random.default_rng(0).random((batch, *model.input_shape), np.float32) for model in models]
+    times = np.array([list(_turn(models, feeds)) for _ in range(warmup + repeats)])[warmup:] * 1e3
+    percentiles = np.percentile(times, (10, 50, 90), axis=0).T
+    return [
+        Latency(model.name, batch, float(median), float(p10), float(p90), repeats)
+        for model, (p10, median, p90) in zip(models, percentiles, strict=True)
+    ]
 
 
 def _turn(models: Sequence[Timed], feeds: Sequence[np.ndarray]) -> Iterator[float]:
