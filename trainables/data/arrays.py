@@ -14,10 +14,11 @@ from torch import Tensor
 
 from trainables.config import DataConfig
 from trainables.data.dataset import DataError, Dataset, Split
+from trainables.data.labels import Classes, find_classes, from_one_hot, named_classes
 from trainables.data.settings import required_path
 from trainables.data.splitting import PARTS, Given, part_of, split
 from trainables.data.statistics import mean_std
-from trainables.data.targets import as_labels, as_values, target_mean_std
+from trainables.data.targets import as_values, target_mean_std
 
 INPUTS = ("inputs", "x", "images", "data", "features")
 TARGETS = ("targets", "y", "labels")
@@ -40,8 +41,8 @@ def read_arrays(config: DataConfig) -> Dataset:
     """An .npz file with inputs and targets, or with those of each part, such as x_train and y_train.
 
     Inputs: features (N, F), or images (N, H, W), (N, C, H, W) or (N, H, W, C), uint8 or floats in [0, 1]; of C and the
-    last axis the shorter one is the channels. Targets: labels from 0 on, or for regression values. An array `classes`
-    may name the classes. Raises DataError.
+    last axis the shorter one is the channels. Targets: labels, which are whole numbers, texts, truth values or one-hot,
+    or for regression values. An array `classes` may name the classes. Raises DataError.
     """
     path = required_path(config, "an .npz file with the arrays inputs and targets")
     arrays = _arrays(path)
@@ -143,7 +144,7 @@ def _check_shapes(pairs: Mapping[str, tuple[_Array, _Array]], inputs: Mapping[st
     model, shape, kind = pairs["train"][0].name, inputs["train"].shape[1:], inputs["train"].dtype
     for part, (array, targets) in pairs.items():
         mine = inputs[part]
-        if targets.values.shape not in ((len(mine),), (len(mine), 1)):
+        if len(targets.values) != len(mine) or targets.values.ndim not in (1, 2):
             got = f"has the shape {targets.values.shape}"
             raise DataError(f"{targets} must have a target for each of the {len(mine)} in {array.name!r}, but {got}")
         if mine.shape[1:] != shape or mine.dtype != kind:
@@ -157,13 +158,36 @@ def _targets(
     arrays: Mapping[str, _Array], names: _Array | None, config: DataConfig
 ) -> tuple[tuple[str, ...], dict[str, Tensor]]:
     """The classes, none for regression, and the targets of each part."""
-    values = {part: array.values.reshape(len(array.values)) for part, array in arrays.items()}
-    if config.task == "regression" or (config.task is None and values["train"].dtype.kind == "f"):
-        return (), {part: as_values(str(array), values[part]) for part, array in arrays.items()}
-    classes = _names(names) if names else tuple(map(str, range(len(np.unique(values["train"])))))
-    return classes, {
-        part: as_labels(str(array), values[part], classes, part == "train") for part, array in arrays.items()
-    }
+    one_hot = arrays["train"].values.shape[1:] not in ((), (1,))
+    kind = arrays["train"].values.dtype.kind
+    if config.task == "regression" or (config.task is None and kind == "f" and not one_hot):
+        return (), {part: as_values(str(array), _column(array)) for part, array in arrays.items()}
+    column = _one_hot if one_hot else _column
+    targets = {part: column(array) for part, array in arrays.items()}
+    classes = _classes(arrays["train"], targets["train"], names, config)
+    labels = {part: classes.labels(str(array), targets[part]) for part, array in arrays.items()}
+    classes.check_all_occur(str(arrays["train"]), labels["train"])
+    return classes.names, labels
+
+
+def _classes(array: _Array, targets: np.ndarray, names: _Array | None, config: DataConfig) -> Classes:
+    if names:
+        return named_classes(str(array), targets, _names(names))
+    return find_classes(str(array), targets, certain=config.task == "classification")
+
+
+def _column(array: _Array) -> np.ndarray:
+    """Targets (N,)."""
+    values = array.values
+    if values.shape not in ((len(values),), (len(values), 1)):
+        raise DataError(f"{array} must have one target in each row, but has the shape {values.shape}")
+    return values.reshape(len(values))
+
+
+def _one_hot(array: _Array) -> np.ndarray:
+    if array.values.ndim != 2 or array.values.dtype.kind not in "fiub":
+        return _column(array)
+    return from_one_hot(str(array), array.values)
 
 
 def _names(array: _Array) -> tuple[str, ...]:

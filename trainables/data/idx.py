@@ -14,6 +14,7 @@ from torch import Tensor
 
 from trainables.config import DataConfig
 from trainables.data.dataset import DataError, Dataset, Split
+from trainables.data.labels import find_classes
 from trainables.data.settings import required_path
 from trainables.data.splitting import Given, split
 from trainables.data.statistics import mean_std
@@ -34,28 +35,40 @@ def read_fashion_mnist(config: DataConfig) -> Dataset:
 
 
 def read_idx(config: DataConfig) -> Dataset:
-    """A folder of four files with the names and the format of MNIST's; classes are called by their numbers."""
+    """A folder of four files with the names and the format of MNIST's. Classes are called by their numbers."""
     return _read(config)
 
 
 def _read(config: DataConfig, classes: tuple[str, ...] = ()) -> Dataset:
-    folder = read_folder(required_path(config, _FOUR_FILES), len(classes) or None)
-    train, test = (Split(images.unsqueeze(1), labels) for images, labels in folder)
-    classes = classes or tuple(str(number) for number in range(int(train.targets.max()) + 1))
+    folder = required_path(config, _FOUR_FILES)
+    train, test = (Split(images.unsqueeze(1), labels) for images, labels in read_folder(folder, len(classes) or None))
+    if not classes:
+        classes, train, test = _numbered(folder, train, test)
     parts = split(Given(train, test=test), config, classes)
     return Dataset(*parts, classes, *mean_std(parts[0].inputs))
+
+
+def _numbered(folder: Path, train: Split, test: Split) -> tuple[tuple[str, ...], Split, Split]:
+    """Classes called by the numbers that occur in training, and the parts with labels without gaps."""
+    train_file, test_file = (str(_find(folder, f"{part}-labels-idx1-ubyte")) for part in ("train", "t10k"))
+    found = find_classes(train_file, train.targets.numpy())
+    train, test = (
+        Split(part.inputs, found.labels(file, part.targets.numpy()))
+        for part, file in ((train, train_file), (test, test_file))
+    )
+    return found.names, train, test
 
 
 def read_folder(folder: Path, classes: int | None = None) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
     """The training and the test part of a folder with MNIST's four files, each with or without ".gz".
 
-    A part is uint8 images (N, H, W) and int64 labels (N,), which are below `classes`; where that is None, those of the
-    test part are below the number of the training part's. Raises DataError, which names the file.
+    A part is uint8 images (N, H, W) and int64 labels (N,), below `classes` if that is given. Raises DataError, which
+    names the file.
     """
     if not folder.is_dir():
         raise DataError(f"{folder} must be {_FOUR_FILES}, but it is a file")
     train = _read_part(folder, "train", classes)
-    test = _read_part(folder, "t10k", classes or int(train[1].max()) + 1)
+    test = _read_part(folder, "t10k", classes)
     if test[0].shape[1:] != train[0].shape[1:]:
         raise DataError(
             f"{_find(folder, 't10k-images-idx3-ubyte')} must hold images of {_sides(train[0])} pixels as the "

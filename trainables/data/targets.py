@@ -1,4 +1,4 @@
-"""What is to be predicted: labels of classes, or values."""
+"""Values to predict."""
 
 from __future__ import annotations
 
@@ -11,27 +11,6 @@ from torch import Tensor
 from trainables.config import DataConfig
 from trainables.data.dataset import DataError, Dataset
 from trainables.data.splitting import source
-
-
-def as_labels(where: str, targets: np.ndarray, classes: tuple[str, ...], all_of_them: bool) -> Tensor:
-    """Labels (N,), int64, below the number of classes. Raises DataError, which begins with `where`.
-
-    all_of_them: whether each class must occur, as it must in what is trained on.
-    """
-    if len(classes) < 2:
-        raise DataError(f"{where} must hold labels of two classes at least, but holds one only")
-    with np.errstate(invalid="ignore"):
-        labels = targets.astype(np.int64) if targets.dtype.kind in "fiub" else None
-    if labels is None or not np.array_equal(labels, targets):
-        odd = targets if labels is None else targets[labels != targets]
-        raise DataError(f"{where} must hold whole numbers as labels, but holds {_example(odd)} as {targets.dtype}")
-    wrong = labels[(labels < 0) | (labels >= len(classes))]
-    missing = np.setdiff1d(np.arange(len(classes)), labels)
-    if len(wrong) or (all_of_them and len(missing)):
-        got = f"holds {wrong[0]}" if len(wrong) else f"has no {missing[0]}"
-        rule = "each of which occurs" if all_of_them else "which occur in what is trained on"
-        raise DataError(f"{where} must hold labels from 0 to {len(classes) - 1}, {rule}, but {got}")
-    return torch.from_numpy(labels)
 
 
 def as_values(where: str, targets: np.ndarray) -> Tensor:

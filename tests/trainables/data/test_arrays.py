@@ -31,6 +31,15 @@ def assert_refused(folder: Path, arrays: dict[str, Any], name: str, reason: str,
         load(folder, arrays, **settings)
 
 
+def named(data: Dataset) -> list[str]:
+    """Name of the class of each row of FEATURES."""
+    names = {}
+    for part in (data.train, data.validation, data.test):
+        for row, label in zip(part.inputs.tolist(), part.targets.tolist(), strict=True):
+            names[tuple(row)] = data.classes[label]
+    return [names[tuple(row)] for row in FEATURES.astype(np.float32).tolist()]
+
+
 @pytest.mark.parametrize(
     ("inputs", "shape"),
     [
@@ -86,7 +95,7 @@ def test_the_task_may_be_said(tmp_path: Path) -> None:
     assert load(tmp_path, {"x": FEATURES, "y": LABELS}, task="regression").task == "regression"
     assert load(tmp_path, {"x": FEATURES, "y": LABELS.astype(float)}, task="classification").classes == ("0", "1", "2")
     half = {"x": FEATURES, "y": LABELS / 2}
-    assert_refused(tmp_path, half, "y", "whole numbers as labels, but holds 0.5", task="classification")
+    assert_refused(tmp_path, half, "y", "whole numbers or texts as labels, but holds 0.5", task="classification")
 
 
 def test_a_feature_that_is_always_the_same_is_scaled_by_one(tmp_path: Path) -> None:
@@ -99,28 +108,98 @@ def test_classes_may_have_names(tmp_path: Path) -> None:
     names = np.array(["cat", "dog", "owl"])
     assert load(tmp_path, {"x": IMAGES, "y": LABELS, "classes": names}).classes == ("cat", "dog", "owl")
     assert_refused(tmp_path, {"x": IMAGES, "y": LABELS, "classes": names[:1]}, "classes", "two or more")
-    assert_refused(tmp_path, {"x": IMAGES, "y": LABELS, "classes": names[:2]}, "y", "0 to 1, .*but holds 2")
+    assert_refused(tmp_path, {"x": IMAGES, "y": LABELS, "classes": names[:2]}, "y", "0 to 1, but holds 2")
+    more = np.array([*names, "yak"])
+    assert_refused(tmp_path, {"x": IMAGES, "y": LABELS, "classes": more}, "y", "0 to 3, each .*but has no 3")
+    for labels in (LABELS + 1, names[LABELS]):
+        data = load(tmp_path, {"x": FEATURES, "y": labels, "classes": names})
+        assert (data.classes, named(data)) == (("cat", "dog", "owl"), names[LABELS].tolist())
+    turned = load(tmp_path, {"x": FEATURES, "y": names[LABELS], "classes": names[::-1]})
+    assert (turned.classes, named(turned)) == (("owl", "dog", "cat"), names[LABELS].tolist())
+
+
+@pytest.mark.parametrize(
+    ("values", "names"),
+    [
+        ([1, 2, 3], ("1", "2", "3")),
+        ([-1, 0, 1], ("-1", "0", "1")),
+        ([2, 9, 10], ("2", "9", "10")),
+        ([np.uint8(0), np.uint8(7), np.uint8(255)], ("0", "7", "255")),
+        ([10**15, 10**15 + 1, 3 * 10**18], ("1000000000000000", "1000000000000001", "3000000000000000000")),
+        (["ape", "bee", "cat"], ("ape", "bee", "cat")),
+        (["10", "9", "x y"], ("10", "9", "x y")),
+        ([b"bee", "käse".encode(), b"z"], ("bee", "käse", "z")),
+        (np.array(["2024-01-01", "2024-01-02", "2025-01-01"], "M8[D]"), ("2024-01-01", "2024-01-02", "2025-01-01")),
+    ],
+)
+@pytest.mark.parametrize("column", [False, True])
+def test_labels_are_classes_called_by_what_stood_there(
+    tmp_path: Path, values: Any, names: tuple[str, ...], column: bool
+) -> None:
+    labels = np.array(values)[LABELS]
+    data = load(tmp_path, {"x": FEATURES, "y": labels[:, None] if column else labels})
+    assert (data.classes, named(data)) == (names, [names[label] for label in LABELS])
+
+
+def test_truth_values_are_two_classes(tmp_path: Path) -> None:
+    data = load(tmp_path, {"x": FEATURES, "y": FEATURES[:, 0] > 0})
+    assert data.classes == ("False", "True")
+    assert torch.equal(data.train.targets, (data.train.inputs[:, 0] > 0).long())
+
+
+@pytest.mark.parametrize("kind", [np.uint8, bool, np.float32])
+@pytest.mark.parametrize("by_name", [False, True])
+def test_one_hot_rows_are_labels(tmp_path: Path, kind: Any, by_name: bool) -> None:
+    """A column in which nothing stands is no class, unless it has a name."""
+    rows = np.eye(4)[LABELS + 1].astype(kind)
+    if by_name:
+        rows = rows[:, 1:]
+    data = load(tmp_path, {"x": FEATURES, "y": rows} | ({"classes": np.array(["c", "b", "a"])} if by_name else {}))
+    assert data.classes == (("c", "b", "a") if by_name else ("1", "2", "3"))
+    assert named(data) == [data.classes[label] for label in LABELS]
+
+
+@pytest.mark.parametrize("row", [[1, 1, 0], [0, 0, 0], [0, 2, 0], [0.5, 0.5, 0]])
+def test_rows_that_are_not_one_hot_are_refused(tmp_path: Path, row: list[float]) -> None:
+    rows = np.eye(3)[LABELS]
+    rows[7] = row
+    assert_refused(
+        tmp_path, {"x": FEATURES, "y": rows}, "y", r"one 1 in each row and 0 elsewhere, but row 7 \(from 0\)"
+    )
+    assert_refused(tmp_path, {"x": FEATURES, "y": rows}, "y", "must have one target in each row", task="regression")
 
 
 @pytest.mark.parametrize(
     ("labels", "got"),
     [
-        (np.where(LABELS == 2, 7, LABELS), "0 to 2, each of which occurs, but holds 7"),
-        (LABELS - 1, "0 to 2, each of which occurs, but holds -1"),
-        (LABELS + 0.5, "whole numbers as labels, but holds 0.5"),
-        (np.where(LABELS == 2, np.nan, LABELS), "whole numbers as labels, but holds nan"),
-        (np.where(LABELS == 2, np.inf, LABELS), "whole numbers as labels, but holds inf"),
-        (np.array(["a", "b", "c"])[LABELS], "whole numbers as labels, but holds 'a'"),
+        (LABELS + 0.5, "whole numbers or texts as labels, but holds 0.5"),
+        (np.where(LABELS == 2, np.nan, LABELS), "whole numbers or texts as labels, but holds nan"),
+        (np.where(LABELS == 2, np.inf, LABELS), "whole numbers or texts as labels, but holds inf"),
+        (LABELS * 1j, "whole numbers or texts as labels, but holds 0j"),
         (LABELS * 0, "two classes at least"),
+        (np.array(["a"] * 60), "two classes at least"),
+        (np.array([b"\xff", b"a"])[LABELS % 2], "must hold labels in UTF-8"),
     ],
 )
-def test_labels_out_of_range_are_refused(tmp_path: Path, labels: np.ndarray, got: str) -> None:
+def test_what_is_no_label_is_refused(tmp_path: Path, labels: np.ndarray, got: str) -> None:
     assert_refused(tmp_path, {"x": IMAGES, "y": labels}, "y", got, task="classification")
+
+
+def test_numbers_that_may_be_values_need_a_task(tmp_path: Path) -> None:
+    prices = np.arange(60) % 30 * 7
+    assert_refused(tmp_path, {"x": FEATURES, "y": prices}, "y", "needs data.task.*30 different whole numbers")
+    assert load(tmp_path, {"x": FEATURES, "y": prices}, task="regression").task == "regression"
+    many = {"x": np.tile(FEATURES, (30, 1)), "y": np.tile(prices, 30)}
+    assert len(load(tmp_path, many).classes) == 30
 
 
 def test_a_class_that_is_not_trained_on_is_refused(tmp_path: Path) -> None:
     arrays = {"x_train": IMAGES, "y_train": LABELS, "x_test": IMAGES[:6], "y_test": LABELS[:6] + 1}
-    assert_refused(tmp_path, arrays, "y_test", "0 to 2, which occur in what is trained on, but holds 3")
+    assert_refused(tmp_path, arrays, "y_test", r"0 to 2, but holds 3 in row 2 \(from 0\)")
+    texts = {**arrays, "y_test": np.array(["0", "1", "2"])[LABELS[:6]]}
+    assert_refused(tmp_path, texts, "y_test", "labels such as 0, as the training part does, but holds '0'")
+    named = {"x": IMAGES, "y": np.array(["a", "b", "c"])[LABELS], "classes": np.array(["c", "b"])}
+    assert_refused(tmp_path, named, "y", r"labels of c, b, but holds 'a' in row 0 \(from 0\)")
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, 1e300])
@@ -153,7 +232,9 @@ def test_a_wrong_shape_or_kind_of_inputs_is_refused(tmp_path: Path, inputs: np.n
 
 def test_inputs_and_targets_must_match(tmp_path: Path) -> None:
     assert_refused(tmp_path, {"x": IMAGES, "y": LABELS[:-1]}, "y", r"each of the 60 in 'x', but has the shape \(59,\)")
-    assert_refused(tmp_path, {"x": IMAGES, "y": np.eye(3)[LABELS]}, "y", r"but has the shape \(60, 3\)")
+    assert_refused(tmp_path, {"x": IMAGES, "y": IMAGES}, "y", r"but has the shape \(60, 6, 5\)")
+    words = np.array([["a", "b"]] * 60)
+    assert_refused(tmp_path, {"x": IMAGES, "y": words}, "y", r"one target in each row, but has the shape \(60, 2\)")
     test = {"x_test": IMAGES[:, :4], "y_test": LABELS}
     assert_refused(tmp_path, {"x": IMAGES, "y": LABELS, **test}, "x_test", r"shape \(1, 6, 5\) .* but has \(1, 4, 5\)")
 

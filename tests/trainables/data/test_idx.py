@@ -108,7 +108,22 @@ def test_fewer_labels_than_images_are_refused(idx_folder: Path) -> None:
 
 def test_a_class_that_only_the_test_images_have_is_refused(idx_folder: Path) -> None:
     change(idx_folder / TEST_LABELS, 8, b"\x07")
-    assert_refused(idx_folder, TEST_LABELS, "labels below 3, but holds 7")
+    assert_refused(idx_folder, TEST_LABELS, r"labels of 0 to 2, but holds 7 in row 0 \(from 0\)")
+
+
+def test_labels_with_gaps_are_classes_called_by_their_numbers(idx_folder: Path) -> None:
+    """As in EMNIST's letters, which count from 1."""
+    before = load(idx_folder)
+    for file, count in ((TRAIN_LABELS, 120), (TEST_LABELS, 30)):
+        change(idx_folder / file, 8, bytes((7, 20, 255)[index % 3] for index in range(count)))
+    after = load(idx_folder)
+    assert after.classes == ("7", "20", "255")
+    assert [after.train.targets.tolist(), after.test.targets.tolist()] == [
+        before.train.targets.tolist(),
+        before.test.targets.tolist(),
+    ]
+    change(idx_folder / TEST_LABELS, 8, b"\x08")
+    assert_refused(idx_folder, TEST_LABELS, r"labels of 7, 20, 255, but holds 8 in row 0 \(from 0\)")
 
 
 def test_test_images_of_another_size_are_refused(idx_folder: Path) -> None:
