@@ -10,10 +10,10 @@ export OMP_NUM_THREADS ?= 1
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test faults check format venv debian clean
+.PHONY: help demo test faults check format reference venv debian clean
 
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(STAMP)  ## search, compress and report on a small data set: halving run examples/digits.yaml --replace
 	@$(BIN)/halving run examples/digits.yaml --replace
@@ -33,6 +33,9 @@ check: $(STAMP)  ## format, lint, strict types, import rules
 format: $(STAMP)  ## format the code and put right what ruff can
 	@$(BIN)/ruff check --quiet --fix-only .
 	@$(BIN)/ruff format --quiet .
+
+reference: $(STAMP)  ## write docs/reference.md from the code
+	@$(BIN)/python docs/make_reference.py
 
 venv: $(STAMP)  ## make .venv and install into it
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
 
 import typer
 
+from orchestrator import exit_codes
 from orchestrator.command_help import Command, Group
 
 if TYPE_CHECKING:
@@ -316,7 +317,10 @@ def _until_stopped(measure: Callable[[], Results]) -> tuple[Results, bool]:
 
 
 def _fail_stopped(finished: int, planned: str) -> NoReturn:
-    _fail(f"stopped after {finished} {planned}" + ("; the figures above are of these" if finished else ""), 130)
+    _fail(
+        f"stopped after {finished} {planned}" + ("; the figures above are of these" if finished else ""),
+        exit_codes.INTERRUPTED,
+    )
 
 
 def _asha(place: Path, **changes: float | None) -> dict[str, Any]:
@@ -338,7 +342,7 @@ def _finish(run: Run, quiet: bool) -> None:
         show_run(run)
     if run.best().empty:
         print("halving: no trial succeeded", file=sys.stderr)
-        raise typer.Exit(1)
+        raise typer.Exit(exit_codes.NO_RESULT)
 
 
 class _Ending:
@@ -374,12 +378,12 @@ def _ending() -> Iterator[_Ending]:
         with _data_warnings_shown():
             yield ending
     except KeyboardInterrupt as stop:
-        _fail(ending.stopped(), 143 if str(stop) == "SIGTERM" else 130)
+        _fail(ending.stopped(), exit_codes.TERMINATED if str(stop) == "SIGTERM" else exit_codes.INTERRUPTED)
     except (ValueError, RuntimeError, OSError) as error:
         from orchestrator.errors import USER_ERRORS, Unfinished
 
         if isinstance(error, Unfinished):
-            _fail(f"{error}; {error.remedy}, then continue with: {ending.again}", 3)
+            _fail(f"{error}; {error.remedy}, then continue with: {ending.again}", exit_codes.UNFINISHED)
         if not isinstance(error, USER_ERRORS):
             raise
         _fail(str(error))
@@ -396,7 +400,7 @@ def _data_warnings_shown() -> Iterator[None]:
         yield
 
 
-def _fail(message: str, code: int = 2) -> NoReturn:
+def _fail(message: str, code: int = exit_codes.USER_ERROR) -> NoReturn:
     print(f"halving: {message}", file=sys.stderr)
     raise SystemExit(code)
 

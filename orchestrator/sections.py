@@ -36,15 +36,17 @@ class Section(BaseModel):
 
 
 class SearchConfig(Section):
-    """Who proposes configurations, and how many.
+    """The searcher and the number of trials.
 
     Attributes:
-        name: `bayes`, `random` or `grid`.
-        trials: how many at most, repeats included; None, for a finite space only, means all of it.
+        name: Bayesian search, independent random configurations, or every point of a finite space.
+        trials: most trials, repeats included; None, with `name: grid` only: the whole space.
         start: configurations to try first, in order.
-        warm_start: earlier runs' folders or `trials.parquet` files, from whose trials the search learns.
-        per_second: look for the most improvement per second of training.
-        repeats: seeds with which a configuration is trained, if it completes each time; searchers see their mean.
+        warm_start: folders of earlier runs, or `trials.parquet` files, whose trials inform the searcher; with
+            `name: bayes` only.
+        per_second: look for the most improvement per second of training; with `name: bayes` only.
+        repeats: trials of a configuration, each with a seed of its own, as long as they complete; the searcher gets
+            their mean.
     """
 
     name: Literal["bayes", "random", "grid"] = "bayes"
@@ -65,9 +67,10 @@ class AshaConfig(Section):
     """Asynchronous successive halving (Li et al. 2020, section 3): the budget is epochs.
 
     Attributes:
-        grace_period: epochs that every trial may train; the lowest rung.
-        reduction_factor: one in so many trials goes on from rung to rung.
-        brackets: how many grace periods are tried side by side, each `reduction_factor` longer than the one before.
+        grace_period: epochs of every trial before the first comparison, the lowest rung.
+        reduction_factor: the best 1 / reduction_factor of the trials at a rung continue; the next rung is that many
+            times as many epochs.
+        brackets: grace periods used side by side, each `reduction_factor` times the one before.
     """
 
     grace_period: Count = 1
@@ -80,9 +83,12 @@ class AshaConfig(Section):
 
 
 class WorkerConfig(Section):
-    """What a trial takes of the cluster: `count` processes (data parallel from 2), each with so many CPUs and GPUs.
+    """The resources of a trial. A share of a CPU or GPU is at least 0.01.
 
-    A share of a CPU or GPU is a hundredth at least: Ray counts in ten-thousandths, and less can only be a mistake.
+    Attributes:
+        count: processes; from 2 on they train one model together.
+        cpus: CPUs of each process.
+        gpus: GPUs of each process: 0, a share from 0.01 to 1, or a whole number.
     """
 
     count: Count = 1
@@ -99,13 +105,13 @@ class WorkerConfig(Section):
 
 
 class LimitConfig(Section):
-    """When the search ends early; each holds over all sessions of a run together, None is no limit.
+    """Limits that end the search, over all sessions of a run together; None: no limit.
 
     Attributes:
-        epochs: epochs trained in all.
-        minutes: of wall-clock time.
-        target: a value of the sweep's metric that is good enough.
-        patience: trials that end without a new best one.
+        epochs: epochs of all trials together.
+        minutes: minutes of search; a limit is checked between epochs, so a trial's current epoch is finished.
+        target: value of the metric that is good enough.
+        patience: trials in a row that end without a new best one.
     """
 
     epochs: Count | None = None
@@ -115,12 +121,12 @@ class LimitConfig(Section):
 
 
 class FaultConfig(Section):
-    """What is done about attempts that fail.
+    """Retries of failed trials, and when to give up.
 
     Attributes:
-        retries: more attempts at a trial, each from its last checkpoint, before it is recorded as failed.
-        hang_after: seconds without a report after which a trial's process is ended.
-        give_up: the search ends when so many trials have ended and all of them failed.
+        retries: further attempts at a trial that failed, each from its last checkpoint.
+        hang_after: seconds without a report after which the process of a trial is ended, as a failed attempt.
+        give_up: number of trials that have ended, all of them failed, at which the search ends.
     """
 
     retries: int = Field(default=1, ge=0, le=10**9)

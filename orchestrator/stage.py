@@ -27,19 +27,23 @@ def is_control(config: Config) -> bool:
 
 
 class StageConfig(CompressPlan):
-    """What becomes of the best trials: students by a grid of sizes, or by a search of their own.
+    """Small models of the best trials: a grid of sizes, or a search over students.
+
+    The settings of `compress.student` may stand directly under `compress` instead.
 
     Attributes:
-        name: of the students: a run can have several stages, each under a name of its own.
-        space: what varies among the students, by the names of `StudentConfig`; None is the grid of `keep_macs`.
-        search: who proposes students, and how many; None goes through the grid, or has 16 by Bayesian search.
-        asha: stops students early that are behind others in accuracy and in what they cost; None stops none.
-        limits: of the search for students.
-        against: what students cost, which the search makes small beside its metric's loss.
-        models: of so many students at most models are made, first of those that no other beats in both; None is of all
-            that trained to their end.
-        max_accuracy_drop, max_latency_ms, max_bytes: what the model to pick may have at most: points of accuracy (of R²
-            in hundredths) on validation below the best parent, milliseconds at batch 1, the bytes of its file.
+        name: name of the students; a run can have several stages, each with a name of its own.
+        space: what varies among the students, by the names of `compress.student`; None: the grid of `keep_macs`.
+        search: the searcher of students and their number; None: the whole grid, or with a space 16 by Bayesian search.
+        asha: early stopping of students that many others beat in both accuracy and cost; None: none.
+        limits: limits of the search for students.
+        against: cost of a student, which the search minimises beside the loss.
+        models: most students of which models are made, those first that no other beats in both; None: all that
+            trained to their end.
+        max_accuracy_drop: points of accuracy (or hundredths of R²) on validation that the picked model may lose against
+            the best parent.
+        max_latency_ms: latency of the picked model at batch 1, in milliseconds.
+        max_bytes: size of the file of the picked model, in bytes.
     """
 
     model_config = ConfigDict(

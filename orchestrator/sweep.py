@@ -66,19 +66,20 @@ class Sweep(Section):
     """One search with everything that it needs; `Sweep(...)` in Python and `load_sweep(path)` from YAML are the same.
 
     Attributes:
-        name: the run's folder inside `storage`.
-        seed: every random choice of the sweep follows from it.
+        name: name of the run, and of its folder inside `storage`.
+        seed: seed of every random choice of the sweep.
         storage: folder of runs, or its URI in an object store, as pyarrow.fs knows them; `~` is the home folder,
             environment variables are refused.
-        space: a `Space`, a mapping, a shipped space's name or a YAML file.
-        metric: an epoch metric, or with a loop of the user's own any name that this reports.
+        space: what varies: parameters, the name of a shipped space, a YAML file, or in Python a `Space`.
+        metric: metric by which trials are compared: `val_loss`, `val_accuracy`, `val_r2` or `train_loss`, or with a
+            loop of one's own any name that it reports.
         mode: which of its values are better, `max` or `min`; left out, it is the direction of a metric of halving's own
             training, and `max` for others.
-        concurrent: trials at a time; None fills the cluster.
-        keep_checkpoints: of so many of the best trials that are over; the rest is removed.
-        train: what all trials share, in the shape of `TrainConfig`, or, with the key `loop`, of `LoopConfig`, or, with
-            the key `student`, of `StudentTask`; a trial's configuration is laid over it.
-        compress: the post-stage for the best trials; None leaves it out.
+        concurrent: trials at a time; None: as many as fit the cluster.
+        keep_checkpoints: number of the best finished trials whose checkpoints are kept.
+        train: settings that all trials share, over which the values of the space are laid; with the key `loop`, those
+            of a loop of one's own.
+        compress: what becomes of the best trials after the search; None: nothing.
     """
 
     name: Annotated[str, AfterValidator(folder_name)]

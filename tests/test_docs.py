@@ -47,6 +47,11 @@ def test_links_lead_somewhere():
     assert [target for target in targets if not (ROOT / target).exists()] == []
 
 
+def test_the_reference_is_made_from_the_code():
+    made = runpy.run_path(str(ROOT / "docs" / "make_reference.py"))["page"]()
+    assert (ROOT / "docs" / "reference.md").read_text() == made, "make reference writes it anew"
+
+
 @pytest.mark.parametrize("package", ["orchestrator", "trainables", "search_spaces"])
 def test_the_tree_names_every_module(package):
     tree = README.split("## Where things are")[1]

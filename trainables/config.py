@@ -27,13 +27,17 @@ class _Part(BaseModel):
 
 
 class DataConfig(_Part):
-    """Which data, and the fractions of it held out; `seed` fixes the split, apart from the training seed.
+    """The data, and how they are split into training, validation and test examples.
 
     Data that come in parts of their own keep them: `validation` and `test` are for a part that they do not have. A
     setting that a kind of data does not take must be left out.
 
     Attributes:
+        name: kind of data: digits, fashion_mnist, idx, images, npz or table.
         path: the file or folder of data that is read from files.
+        validation: fraction of the training examples held out for validation.
+        test: fraction of the training examples held out for the final score of models.
+        seed: of the split, apart from the seed of training.
         size: the side in pixels to which images from files are resized; None keeps the size that all of them have.
         fit: how an image that is not square becomes so: cut to the middle, padded with black, or stretched.
         channels: of images from files; None is colour if any of them is.
@@ -76,18 +80,23 @@ class DataConfig(_Part):
 
 
 class AugmentConfig(_Part):
-    """Random changes to training inputs, drawn for each one by itself; 0 switches each of them off.
+    """Random changes to training inputs, drawn anew for each example and epoch; 0 switches a change off.
 
-    Geometry of images. rotate, shear: largest angle either way, in degrees. shift: largest move either way, as a
-    fraction of the side. zoom: largest change of size either way, as a fraction of it. flip, flip_vertical: probability
-    of a mirror, left-right and upside down. crop: pixels of reflected border before a random crop to size.
-
-    Values of images. brightness: most that is added or taken away, of values from 0 to 1. contrast: largest change of
-    the distance to the image's mean, as a fraction of it. erase: probability that a rectangle gets a random grey, which
-    covers at most `erase_area` of the image.
-
-    Mixing with another example, of features as well as of images. mixup, cutmix: the alpha of Beta(alpha, alpha), from
-    which the share of either is drawn; with both on, each example takes one of them by a coin. cutmix is for images.
+    Attributes:
+        rotate: largest angle either way, in degrees.
+        shift: largest move either way, as a fraction of the side.
+        zoom: largest change of size either way, as a fraction of it.
+        shear: largest angle either way, in degrees.
+        flip: probability of a left-right mirror image.
+        flip_vertical: probability of an upside-down mirror image.
+        crop: pixels of reflected border before a random crop to size.
+        brightness: largest change of values, which are from 0 to 1.
+        contrast: largest change of the distance to the mean of the image, as a fraction of it.
+        erase: probability that a rectangle of random grey is drawn.
+        erase_area: largest area of that rectangle, as a fraction of the image.
+        mixup: alpha of Beta(alpha, alpha), the share of another example; for images and tables. With `cutmix` as well,
+            each example takes one of the two at random.
+        cutmix: alpha of Beta(alpha, alpha), the area taken from another image.
     """
 
     rotate: Annotated[float, Field(ge=0, le=180)] = 0.0
@@ -106,7 +115,11 @@ class AugmentConfig(_Part):
 
 
 class ModelConfig(_Part):
-    """A builder's name: mlp, resnet or "package.module:Callable". Every other key is an argument of it."""
+    """The network. Every other key is an argument of its builder.
+
+    Attributes:
+        name: mlp, cnn, resnet, mobile or "package.module:Callable", called with (input_shape, outputs, **arguments).
+    """
 
     model_config = ConfigDict(extra="allow")
 
@@ -119,11 +132,17 @@ class ModelConfig(_Part):
 
 
 class OptimizerConfig(_Part):
-    """`momentum` is for sgd (Nesterov's) and rmsprop; adam and adamw keep two averages of their own and ignore it.
+    """The optimiser.
 
-    weight_decay: not of norms and biases; apart from the gradient for adamw, a part of it for the others. clip_norm:
-    the longest gradient of the whole model, to which a longer one is scaled. lr_scaling: `lr` is meant for `base_batch`
-    and grows with the global batch, in proportion or with the root of it.
+    Attributes:
+        name: sgd has Nesterov's momentum; adam, adamw and rmsprop are those of torch.
+        lr: learning rate, before the schedule.
+        momentum: of sgd and rmsprop; adam and adamw ignore it.
+        weight_decay: of matrices and kernels, not of norms and biases; decoupled for adamw, added to the gradient for
+            the others.
+        clip_norm: largest norm of the gradient of the whole model, to which a longer one is scaled; None: no limit.
+        lr_scaling: with linear or sqrt, `lr` is meant for `base_batch` and grows with the global batch or its root.
+        base_batch: global batch size for which `lr` is meant; used with `lr_scaling`.
     """
 
     name: Literal["sgd", "adam", "adamw", "rmsprop"] = "sgd"
@@ -141,11 +160,15 @@ class OptimizerConfig(_Part):
 
 
 class ScheduleConfig(_Part):
-    """The learning rate over time. `warmup` epochs climb to the whole rate in a line; the schedule begins after them.
+    """The learning rate over time.
 
-    gamma: the factor of step every `step_size` epochs, of exponential every epoch, and of plateau whenever val_loss has
-    not fallen for more than `patience` epochs. one_cycle climbs and falls by cosines (Smith and Topin 2017,
-    arXiv:1708.07120); its climb takes `warmup` epochs, or 0.3 of all where that is 0.
+    Attributes:
+        name: constant, step, exponential, cosine, plateau, or one_cycle (Smith and Topin 2017, arXiv:1708.07120).
+        step_size: epochs between two steps of step.
+        gamma: factor of each step of step, of each epoch of exponential, and of each plateau.
+        patience: epochs without a lower val_loss that plateau tolerates.
+        warmup: epochs of a linear climb to `lr`, after which the schedule begins; of one_cycle the length of its climb,
+            where 0 stands for 0.3 of all epochs.
     """
 
     name: Literal["constant", "step", "exponential", "cosine", "one_cycle", "plateau"] = "cosine"
@@ -156,7 +179,13 @@ class ScheduleConfig(_Part):
 
 
 class StoppingConfig(_Part):
-    """Which epoch's weights are kept, and when to stop: after `patience` epochs without a gain over `min_delta`."""
+    """The epoch whose weights are kept, and early stopping.
+
+    Attributes:
+        metric: of the best epoch, whose weights are kept; in a sweep, the metric of the sweep unless it is set.
+        patience: epochs without a gain of more than `min_delta` after which training stops; None: no early stopping.
+        min_delta: least gain that counts, in units of the metric.
+    """
 
     metric: Literal["val_loss", "val_accuracy", "val_r2"] = "val_loss"
     patience: Count | None = None
@@ -166,10 +195,12 @@ class StoppingConfig(_Part):
 class ParallelConfig(_Part):
     """How the workers of a trial share one model; those that make up no further stage train data parallel.
 
-    stages: contiguous parts of the model, one worker each. schedule: gpipe does all forward passes first, 1f1b goes
-    back as soon as it can and so holds fewer activations. micro_batches: parts of a batch, which follow each other
-    through the stages. balance: what stages have alike. cut: the layers with which the second stage and those after it
-    begin, instead of a balance.
+    Attributes:
+        stages: contiguous parts of the model, one worker each.
+        schedule: gpipe does all forward passes first; 1f1b goes back as soon as it can and holds fewer activations.
+        micro_batches: parts of a batch, which follow each other through the stages.
+        balance: what stages have equally much of: parameters, or time as measured.
+        cut: names of the layers with which the second stage and those after it begin, instead of a balance.
     """
 
     stages: Count = 1
@@ -199,11 +230,13 @@ class TrainConfig(_Part):
     """One training run.
 
     Attributes:
-        batch_size: the global batch, however many workers share it.
-        accumulate: in so many parts a worker's share of the batch goes through the model, to save memory; the step is
+        epochs: passes over the training examples.
+        batch_size: examples of a step, of all workers together.
+        seed: of weights, order and augmentation; in a sweep it follows from the seed of the sweep unless it is set.
+        accumulate: parts in which a worker's share of the batch goes through the model, to save memory; the step is
             that of the whole batch.
         label_smoothing: the share of a label that is spread over all classes alike (Szegedy et al. 2016).
-        ema: decay of the weights' moving average by step, which is then what is evaluated and kept; 0 for none.
+        ema: decay per step of a moving average of the weights, which is then evaluated and kept; 0: none.
         precision: of the model's operations; auto is bfloat16 on GPUs that have it, float32 elsewhere. Weights, losses
             and evaluation stay float32.
         channels_last: the layout of images in memory; None has it for shipped models, whose code allows either.

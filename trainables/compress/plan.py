@@ -35,27 +35,29 @@ class _Settings(BaseModel):
 
 
 class StudentConfig(_Settings):
-    """How a small model is made from its parent, and trained to answer like its teacher.
+    """Settings of a student: a small model made from its parent and trained to predict as its teacher does.
 
     Attributes:
-        keep_macs: the fraction of the parent's operations to keep, by taking whole channels out; None keeps all.
-        target: what that is a fraction of: operations, parameters, or latency (ONNX Runtime, one thread, batch 1),
-            which is measured, so that the same settings need not give the same model twice.
-        importance: which channels go first: those of small weights, of small influence on the loss (Taylor), or of
-            small BatchNorm scales.
-        scope: the least important of the whole network, or the same share of each layer.
-        steps: so many rounds of pruning, each by the same factor, with the epochs shared out between them.
-        keep: layers that stay as wide as they are, inputs and outputs, by their names in the network.
-        sparsity: the fraction of the weights of matrices and kernels that end at zero. The network stays as it is, so
-            it needs less of a file and of a download, and runs no faster.
-        architecture: another, smaller network in place of the pruned parent, that starts from nothing.
-        loss: what is learnt from the teacher, beside the targets. "cross_entropy" is no teacher: the task's own loss.
-        temperature: softens predictions before they are compared.
-        distil_weight: the teacher's share of the loss; the rest is the task's own.
-        teachers: so many of the run's best trials teach together, by the mean of their predictions; 0 is the parent.
-        epochs, lr, weight_decay, batch_size: of the training; None is the parent's.
-        augment: random changes to training inputs, all of them; None is the parent's. A student has fewer weights to
-            learn them with: what helped its parent may be too much for it.
+        keep_macs: fraction of the cost of the parent to keep, by pruning whole channels; None or 1: no pruning.
+        target: cost that `keep_macs` is a fraction of: operations, parameters, or latency (ONNX Runtime, one thread,
+            batch 1), which is measured, so that the same settings need not give the same model twice.
+        importance: channels pruned first: those of small weights, of small influence on the loss (Taylor), or of small
+            BatchNorm scales.
+        scope: prune the least important channels of the whole network, or the same fraction of each layer.
+        steps: rounds of pruning, each by the same factor, with the epochs divided among them.
+        keep: names of layers that are not pruned, neither their inputs nor their outputs.
+        sparsity: fraction of the weights of matrices and kernels set to zero. The file becomes smaller, the model no
+            faster.
+        architecture: smaller network trained from scratch in place of the pruned parent, as in `train.model`.
+        loss: loss against the teacher, beside the loss of the task; cross_entropy: no teacher.
+        temperature: divisor of the logits of teacher and student in that loss.
+        distil_weight: weight of that loss; the rest is the weight of the loss of the task.
+        teachers: number of the best trials whose mean prediction teaches, at most `best`; 0: the parent alone.
+        epochs: epochs of training.
+        lr: learning rate of SGD, at the start of its cosine schedule.
+        weight_decay: weight decay; None: that of the parent.
+        batch_size: examples of a step; None: that of the parent.
+        augment: augmentation, all of it; None: that of the parent. A small network may need less than its parent.
     """
 
     keep_macs: Annotated[float, Field(gt=0, le=1)] | None = 0.5
@@ -148,11 +150,11 @@ class CompressPlan(_Settings):
     Settings of `student` may be given beside the others instead, so that `{keep_macs: [0.5], epochs: 5}` is a plan.
 
     Attributes:
-        best: how many trials are parents.
-        keep_macs: a student for each of these fractions; None makes one, as `student` says. Without any, models are
-            exported as they are.
-        student: what the students share.
-        int8: whether models are quantised as well.
+        best: number of the best trials that are parents; at most `keep_checkpoints`.
+        keep_macs: fractions of the operations to keep, a student of each parent for each; None: one student, as
+            `student` says; an empty list: models of the parents alone.
+        student: settings that the students share.
+        int8: make a quantised model of each model as well.
     """
 
     short_form: ClassVar[type[BaseModel]] = StudentConfig

@@ -19,9 +19,10 @@ class LoopConfig(BaseModel):
     """One training by a loop of the user's own.
 
     Attributes:
-        loop: "package.module:function"; it is called with a dict of its arguments and the `LoopTrial`.
-        arguments: what the function is given, by name.
-        epochs: reports that are wanted of it; it may end sooner.
+        loop: "package.module:function", called with a dict of its arguments and the `LoopTrial`.
+        arguments: values given to every trial, by name; those of the space are laid over them.
+        epochs: reports after which the trial is complete; the function may return sooner.
+        seed: `trial.seed`; in a sweep it follows from the seed of the sweep unless it is set.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
