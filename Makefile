@@ -10,7 +10,7 @@ export OMP_NUM_THREADS ?= 1
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test faults check format reference venv debian clean
+.PHONY: help demo test faults mutants check format reference venv debian clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -23,6 +23,9 @@ test: $(STAMP)  ## run the tests
 
 faults: $(STAMP)  ## kill drivers, ranks and nodes many times: the long form of tests/faults
 	@$(BIN)/python -m pytest -q tests/faults tests/benchmarks --slow --kills 30 --timeout 3600
+
+mutants: $(STAMP)  ## mutation testing: the share of small faults that the tests notice
+	@$(BIN)/python tests/mutants/run.py
 
 check: $(STAMP)  ## format, lint, strict types, import rules
 	@$(BIN)/ruff format --check --quiet --output-format concise . || { echo "make format puts this right"; exit 1; }
