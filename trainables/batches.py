@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from trainables.augment import Augment, Draws, as_probabilities
+from trainables.augment import Augment, Draws, Rows, as_probabilities
 from trainables.config import TrainConfig
 from trainables.data import Dataset, as_floats
 from trainables.errors import SettingError
@@ -26,14 +26,21 @@ class Batch:
 class Batches:
     """Cuts the training part into global batches; order and changes are drawn alike on any number of workers.
 
-    Raises SettingError for a batch that is too small for its workers, and for changes that do not suit the data.
+    All that a step needs is on the device from the epoch's beginning: its place in the epoch, too, so that the same
+    operations make every batch of one size. Raises SettingError for a batch that is too small for its workers, and for
+    changes that do not suit the data.
     """
 
     def __init__(self, data: Dataset, config: TrainConfig, group: Group) -> None:
         _check_size(config.batch_size, group.replicas)
         self._train, self._classes = data.train.to(group.device), data.num_classes
         self._augment = Augment(config.augment, data.input_shape)
-        self._size, self._accumulate, self._group = config.batch_size, config.accumulate, group
+        self._accumulate, self._group = config.accumulate, group
+        self.sizes = _sizes(len(data.train), config.batch_size)
+        """Of an epoch's global batches: all alike but the last one."""
+        self._place = torch.zeros(1, dtype=torch.int64, device=group.device)
+        self._order = torch.arange(self.rows, device=group.device)
+        self._plan: Rows | None = None
 
     @property
     def rows(self) -> int:
@@ -43,38 +50,49 @@ class Batches:
     @property
     def steps(self) -> int:
         """In an epoch."""
-        return len(_cut(torch.empty(self.rows), self._size))
+        return len(self.sizes)
+
+    def begin(self, generator: torch.Generator) -> None:
+        """Draw an epoch: its order, and what happens to each row."""
+        self._place.zero_()
+        self._order.copy_(torch.randperm(self.rows, generator=generator))
+        plan = self._augment.plan(Draws.of(self.rows, generator))
+        if self._plan is None:
+            self._plan = plan.to(self._group.device)
+        else:  # in the same memory, where a recorded step looks for it
+            self._plan.values.copy_(plan.values)
+
+    def next(self, size: int) -> Batch:
+        """The batch of so many rows at the present place, which moves on; its parts are to be taken before the next."""
+        self._place.add_(size)
+        return Batch(size, self._parts(size))
 
     def epoch(self, generator: torch.Generator) -> Iterator[Batch]:
         """Every row once, in the generator's order; the last batch is short."""
-        for order in _cut(torch.randperm(self.rows, generator=generator), self._size):
-            draws = Draws.of(len(order), generator)
-            yield Batch(len(order), self._parts(order, draws))
+        self.begin(generator)
+        return map(self.next, self.sizes)
 
-    def _parts(self, order: Tensor, draws: Draws) -> Iterator[tuple[Tensor, Tensor]]:
+    def _parts(self, size: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Parts of two rows at least, as BatchNorm needs two; one to be mixed is made with the row after it as well."""
-        mine = self._group.share(len(order))
+        mine = self._group.share(size)
         rows = mine.stop - mine.start
         count = min(self._accumulate, rows // 2)
         for part in range(count):
             first, last = (mine.start + rows * end // count for end in (part, part + 1))
-            if self._augment.mixes:
-                which = torch.arange(first, last + 1) % len(order)
-                yield self._mixed(order[which], draws.rows(which))
-            else:
-                yield self._changed(order[first:last], draws.rows(slice(first, last)))
+            which = torch.arange(first, last + self._augment.mixes, device=self._group.device)
+            yield self._made(self._place - size + which % size)
 
-    def _changed(self, indices: Tensor, draws: Draws) -> tuple[Tensor, Tensor]:
-        indices = indices.to(self._group.device)
+    def _made(self, places: Tensor) -> tuple[Tensor, Tensor]:
+        """The rows at those places of the epoch."""
+        assert self._plan is not None, "call begin() before anything else"
+        indices, plan = self._order.index_select(0, places), self._plan.rows(places)
         inputs = as_floats(self._train.inputs.index_select(0, indices))
+        targets = self._train.targets.index_select(0, indices)
         if self._group.stage == 0:  # no later stage reads them
-            inputs = self._augment.apply(inputs, draws.to(inputs.device))
-        return inputs, self._train.targets.index_select(0, indices)
-
-    def _mixed(self, indices: Tensor, draws: Draws) -> tuple[Tensor, Tensor]:
-        inputs, targets = self._changed(indices, draws)
-        mixing = draws.rows(slice(0, -1)).to(inputs.device)
-        return self._augment.mix(inputs, as_probabilities(targets, self._classes), mixing)
+            inputs = self._augment.change(inputs, plan)
+        if not self._augment.mixes:
+            return inputs, targets
+        return self._augment.blend(inputs, as_probabilities(targets, self._classes), plan.rows(slice(0, -1)))
 
 
 def _check_size(batch_size: int, replicas: int) -> None:
@@ -85,9 +103,9 @@ def _check_size(batch_size: int, replicas: int) -> None:
         raise SettingError.at("batch_size", rule)
 
 
-def _cut(order: Tensor, size: int) -> list[Tensor]:
-    """Consecutive parts, the last one short; a rest of one joins the part before it: BatchNorm needs two."""
-    parts = list(torch.split(order, size))
-    if len(parts) > 1 and len(parts[-1]) == 1:
-        parts[-2:] = [torch.cat(parts[-2:])]
-    return parts
+def _sizes(rows: int, size: int) -> list[int]:
+    """The last one is short; a rest of one joins the batch before it: BatchNorm needs two."""
+    sizes = [size] * (rows // size) + ([rows % size] if rows % size else [])
+    if len(sizes) > 1 and sizes[-1] == 1:
+        sizes[-2:] = [sizes[-2] + 1]
+    return sizes

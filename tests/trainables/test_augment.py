@@ -156,6 +156,14 @@ def test_a_slice_of_the_draws_gives_the_slice_of_the_images(digits: Dataset) -> 
     assert torch.equal(augment.apply(images[5:11], drawn.rows(slice(5, 11))), whole[5:11])
 
 
+@pytest.mark.parametrize("sizes", [[7, 7, 2], [128, 3], [1, 1, 1]])
+def test_an_epochs_draws_are_those_of_its_batches(sizes: list[int]) -> None:
+    at_once, one_by_one = generator(), generator()
+    whole = Draws.of(sum(sizes), at_once)
+    assert torch.equal(whole.values, torch.cat([Draws.of(size, one_by_one).values for size in sizes]))
+    assert torch.equal(at_once.get_state(), one_by_one.get_state())
+
+
 def test_a_strength_leaves_the_other_draws_as_they_were() -> None:
     configs = (AugmentConfig(flip=0.5), AugmentConfig(flip=0.5, erase=1e-9))
     one, other = (Augment(config, IMAGES)(noise(32), generator()) for config in configs)

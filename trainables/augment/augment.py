@@ -6,10 +6,10 @@ import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
 
-from trainables.augment.draws import Draws
-from trainables.augment.geometry import crop, flip, resample
-from trainables.augment.mixing import beta, cut_boxes, mixup
-from trainables.augment.values import adjust, erase
+from trainables.augment.draws import Draws, Rows
+from trainables.augment.geometry import Columns, affine, move, moves, resample
+from trainables.augment.mixing import mix, shares
+from trainables.augment.values import adjust, adjustments, erase, rectangles
 from trainables.config import AugmentConfig
 from trainables.errors import SettingError
 
@@ -22,8 +22,10 @@ class Augment:
 
     def __init__(self, config: AugmentConfig, input_shape: tuple[int, ...]) -> None:
         _check(config, input_shape)
-        self.config = config
+        self.config, self._shape = config, input_shape
+        self._moves = any((config.crop, config.flip, config.flip_vertical))
         self._resamples = any((config.rotate, config.shift, config.zoom, config.shear))
+        self._adjusts = any((config.brightness, config.contrast))
 
     @property
     def mixes(self) -> bool:
@@ -34,50 +36,57 @@ class Augment:
         """Images (B, C, H, W) to changed images of the same shape, not mixed."""
         return self.apply(images, Draws.of(len(images), generator))
 
+    def plan(self, draws: Draws) -> Rows:
+        """What the draws mean for each input, as numbers that each step takes its rows of."""
+        config, columns = self.config, dict[str, Tensor]()
+        if self._moves:
+            columns |= moves(draws, config)
+        if self._resamples:
+            columns |= affine(draws, config, self._shape[1] / self._shape[2])
+        if self._adjusts:
+            columns |= adjustments(draws, config)
+        if config.erase:
+            columns |= rectangles(draws, config, *self._shape[1:])
+        if self.mixes:
+            columns |= shares(draws, config, self._shape)
+        return _packed(columns, draws)
+
     def apply(self, images: Tensor, draws: Draws) -> Tensor:
         """Image i of (B, C, H, W) changed as row i of `draws` says, but not mixed."""
-        config = self.config
-        if config.crop:
-            images = crop(images, draws, config.crop)
-        if config.flip:
-            images = flip(images, draws["flip"], config.flip, side=-1)
-        if config.flip_vertical:
-            images = flip(images, draws["flip_vertical"], config.flip_vertical, side=-2)
+        return self.change(images, self.plan(draws).to(images.device))
+
+    def change(self, images: Tensor, plan: Rows) -> Tensor:
+        """As `apply`, by a plan where the images are."""
+        if self._moves:
+            images = move(images, plan, self.config)
         if self._resamples:
-            images = resample(images, draws, config)
-        if config.brightness or config.contrast:
-            images = adjust(images, draws, config.brightness, config.contrast)
-        if config.erase:
-            images = erase(images, draws, config.erase, config.erase_area)
-        return images
+            images = resample(images, plan)
+        if self._adjusts:
+            images = adjust(images, plan)
+        return erase(images, plan) if self.config.erase else images
 
     def mix(self, inputs: Tensor, targets: Tensor, draws: Draws) -> tuple[Tensor, Tensor]:
         """Each of the first B of B + 1 inputs mixed with the one after it, as row i of B `draws` says.
 
         targets: (B + 1, K) probabilities or values. Returns B inputs and (B, K) targets.
         """
-        cuts = draws["mix_kind"] < self._cut_probability
-        alphas = (self.config.mixup, self.config.cutmix)
-        blended, left = (beta(draws["mix_share"], alpha) if alpha else torch.ones(len(draws)) for alpha in alphas)
-        share = blended.to(inputs.device)
-        mixed = mixup(inputs[:-1], inputs[1:], share)
-        if self.config.cutmix:
-            boxes = cut_boxes(tuple(inputs.shape), draws, left.to(inputs.device))
-            cut = torch.where(boxes, inputs[1:], inputs[:-1])
-            mixed = torch.where(cuts.view(-1, 1, 1, 1), cut, mixed)
-            share = torch.where(cuts, 1 - boxes.float().mean(dim=(1, 2, 3)), share)
-        return mixed, mixup(targets[:-1], targets[1:], share)
+        return self.blend(inputs, targets, self.plan(draws).to(inputs.device))
 
-    @property
-    def _cut_probability(self) -> float:
-        if not self.config.cutmix:
-            return 0.0
-        return 0.5 if self.config.mixup else 1.0
+    def blend(self, inputs: Tensor, targets: Tensor, plan: Rows) -> tuple[Tensor, Tensor]:
+        """As `mix`, by a plan where the inputs are."""
+        return mix(inputs, targets, plan, self.config)
 
 
 def as_probabilities(targets: Tensor, classes: int) -> Tensor:
     """Labels (B,) as (B, classes) probabilities; values (B, 1) as they are."""
     return targets if targets.is_floating_point() else one_hot(targets, classes).float()
+
+
+def _packed(columns: Columns, draws: Draws) -> Rows:
+    """One table, so that a step looks its rows up at once."""
+    if not columns:
+        return Rows(draws.values[:, :0], ())
+    return Rows(torch.stack(list(columns.values()), dim=1), tuple(columns))
 
 
 def _check(config: AugmentConfig, input_shape: tuple[int, ...]) -> None:

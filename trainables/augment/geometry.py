@@ -1,57 +1,59 @@
-"""Changes of where an image's pixels are. Images are (B, C, H, W) throughout."""
+"""Changes of where an image's pixels are. Images are (B, C, H, W) throughout.
+
+What the draws mean is computed apart, for a whole epoch at once: columns of a plan, of which each step takes its rows.
+"""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.nn.functional import grid_sample, pad
+from torch.nn.functional import grid_sample
 
-from trainables.augment.draws import Draws
+from trainables.augment.draws import Draws, Rows
 from trainables.config import AugmentConfig
 
-
-def crop(images: Tensor, draws: Draws, pixels: int) -> Tensor:
-    """Reflect a border of `pixels` and cut each image out of it at its own place."""
-    n, _, height, width = images.shape
-    padded = pad(images, (pixels,) * 4, mode="reflect")
-    columns = _start(draws["crop_right"], pixels) + torch.arange(width, device=images.device)
-    rows = _start(draws["crop_down"], pixels) + torch.arange(height, device=images.device)
-    picked = torch.arange(n, device=images.device).view(-1, 1, 1)
-    # Indexing moves the channels last: (n, H, W, C).
-    return padded[picked, :, rows.unsqueeze(2), columns.unsqueeze(1)].permute(0, 3, 1, 2).contiguous()
+Columns = dict[str, Tensor]
 
 
-def _start(draws: Tensor, pixels: int) -> Tensor:
-    return (draws * (2 * pixels + 1)).long().unsqueeze(1)
+def moves(draws: Draws, config: AugmentConfig) -> Columns:
+    """For each image the first row and column of its crop, counted from the border's, and 1 where it is mirrored."""
+    return {
+        "crop_right": (draws["crop_right"] * (2 * config.crop + 1)).floor(),
+        "crop_down": (draws["crop_down"] * (2 * config.crop + 1)).floor(),
+        "flip": (draws["flip"] < config.flip).float(),
+        "flip_vertical": (draws["flip_vertical"] < config.flip_vertical).float(),
+    }
 
 
-def flip(images: Tensor, draws: Tensor, probability: float, side: int) -> Tensor:
-    """Images mirrored along `side`, each with that probability."""
-    mirrored = (draws < probability).view(-1, 1, 1, 1)
-    return torch.where(mirrored, images.flip(side), images)
-
-
-def resample(images: Tensor, draws: Draws, config: AugmentConfig) -> Tensor:
-    """Rotate, shift, zoom and shear as one bilinear resampling; what comes from outside is 0."""
+def move(images: Tensor, plan: Rows, config: AugmentConfig) -> Tensor:
+    """Crop out of a reflected border, then mirror, as one lookup of each pixel where there is a border."""
+    if not config.crop:
+        return _flip(_flip(images, plan["flip"], config.flip, -1), plan["flip_vertical"], config.flip_vertical, -2)
     height, width = images.shape[-2:]
-    back = _inverse(draws, config, aspect=height / width).unsqueeze(-1)
-    # A place of the source is a sum of what its column and its row give; affine_grid would multiply matrices.
-    columns = back[:, :, 0] * _middles(width, images.device)
-    rows = back[:, :, 1] * _middles(height, images.device) + back[:, :, 2]
-    grid = (columns.unsqueeze(2) + rows.unsqueeze(3)).permute(0, 2, 3, 1)
-    return grid_sample(images, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
+    rows = _sources(height, plan["crop_down"], plan["flip_vertical"], config.crop)
+    columns = _sources(width, plan["crop_right"], plan["flip"], config.crop)
+    places = (rows * width).unsqueeze(2) + columns.unsqueeze(1)
+    flat = places.view(-1, 1, height * width).expand(-1, images.shape[1], -1)
+    return images.flatten(2).gather(2, flat).view(images.shape)
 
 
-def _middles(side: int, device: torch.device) -> Tensor:
-    """Where the pixels of a side have their middles, from -1 to 1."""
-    return (2 * torch.arange(side, device=device) + 1) / side - 1
+def _flip(images: Tensor, mirrored: Tensor, probability: float, side: int) -> Tensor:
+    return torch.where(mirrored.view(-1, 1, 1, 1) > 0, images.flip(side), images) if probability else images
 
 
-def _inverse(draws: Draws, config: AugmentConfig, aspect: float) -> Tensor:
-    """For each image where in it (from -1 to 1, right and down) a place of the result comes from, (B, 2, 3).
+def _sources(side: int, start: Tensor, mirrored: Tensor, border: int) -> Tensor:
+    """Where along a side the pixels of each result come from, (B, side)."""
+    place = torch.arange(side, device=start.device)
+    place = torch.where(mirrored.unsqueeze(1) > 0, side - 1 - place, place)
+    inside = (place + start.long().unsqueeze(1) - border).abs()
+    return torch.minimum(inside, 2 * (side - 1) - inside)
 
-    The result is the image zoomed, its upper rows sheared to the left, then turned anticlockwise about its centre, then
-    shifted right and down.
+
+def affine(draws: Draws, config: AugmentConfig, aspect: float) -> Columns:
+    """For each image where in it (from -1 to 1, right and down) a place of the result comes from.
+
+    (right, down) of the source is (xx, yx) times right plus (xy, yy) times down plus (x0, y0). The result is the image
+    zoomed, its upper rows sheared to the left, then turned anticlockwise about its centre, then shifted right and down.
     """
     angle = torch.deg2rad(draws.signed("angle") * config.rotate)
     slope = torch.deg2rad(draws.signed("shear") * config.shear).tan()
@@ -62,4 +64,27 @@ def _inverse(draws: Draws, config: AugmentConfig, aspect: float) -> Tensor:
     down = torch.stack((sin / aspect, cos), dim=1)
     back = torch.stack((right, down), dim=1) / scale.view(-1, 1, 1)
     moved = 2 * config.shift * torch.stack((draws.signed("right"), draws.signed("down")), dim=1)
-    return torch.cat((back, -(back * moved.unsqueeze(1)).sum(2, keepdim=True)), dim=2)
+    start = -(back * moved.unsqueeze(1)).sum(2)
+    (xx, xy), (yx, yy), (x0, y0) = back[:, 0].unbind(1), back[:, 1].unbind(1), start.unbind(1)
+    return {"xx": xx, "xy": xy, "yx": yx, "yy": yy, "x0": x0, "y0": y0}
+
+
+def resample(images: Tensor, plan: Rows) -> Tensor:
+    """Rotate, shift, zoom and shear as one bilinear resampling; what comes from outside is 0."""
+    height, width = images.shape[-2:]
+    # A place of the source is a sum of what its column and its row give; affine_grid would multiply matrices.
+    across, along, start = (_pair(plan, *names) for names in (("xx", "yx"), ("xy", "yy"), ("x0", "y0")))
+    columns = across * _middles(width, images.device)
+    rows = along * _middles(height, images.device) + start
+    grid = (columns.unsqueeze(2) + rows.unsqueeze(3)).permute(0, 2, 3, 1)
+    return grid_sample(images, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
+
+
+def _pair(plan: Rows, right: str, down: str) -> Tensor:
+    """(B, 2, 1)."""
+    return torch.stack((plan[right], plan[down]), dim=1).unsqueeze(-1)
+
+
+def _middles(side: int, device: torch.device) -> Tensor:
+    """Where the pixels of a side have their middles, from -1 to 1."""
+    return (2 * torch.arange(side, device=device) + 1) / side - 1

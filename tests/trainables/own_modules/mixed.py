@@ -173,7 +173,12 @@ def data() -> Dataset:
 def trained(config: dict[str, Any], parts: list[str], group: Any = None) -> dict[str, Any]:
     """Metrics of all epochs; parameters and buffers after them, live and averaged, and the best; the gradients; what
     each step saw."""
-    trainer = Trainer(TrainConfig.of(config), data(), model=made(parts), **({"group": group} if group else {}))
+    model = made(parts)
+    if group and group.rank:  # what the first rank has is to be on all of them
+        with torch.no_grad():
+            for value in (*model.parameters(), *model.buffers()):
+                value.zero_()
+    trainer = Trainer(TrainConfig.of(config), data(), model=model, **({"group": group} if group else {}))
     metrics = []
     live: dict[str, Tensor] = {}
     for epoch in trainer.epochs():
