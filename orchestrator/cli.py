@@ -232,21 +232,22 @@ def simulate(  # noqa: PLR0913
     from orchestrator.show import show_regret
     from orchestrator.simulation import regret
     from orchestrator.simulation.curve_files import load_curves
-    from orchestrator.simulation.simulator import compare, make_simulation
+    from orchestrator.simulation.simulator import Simulation, compare
     from search_spaces import load_space
 
     with _ending():
         regret.check_name(out)
         known = load_curves(curves, space=load_space(space) if space else None, metric=metric, mode=mode)
-        simulation = make_simulation(
-            workers=workers,
-            trials=trials or len(known),
-            epochs=known.epochs,
-            asha=_asha(curves, grace_period=grace_period, reduction_factor=reduction_factor) if asha else None,
-            limits={"minutes": minutes},
-            epoch_seconds=epoch_seconds,
-            counts_proposals=count_proposals,
-        )
+        settings = {
+            "workers": workers,
+            "trials": trials or len(known),
+            "epochs": known.epochs,
+            "asha": _asha(curves, grace_period=grace_period, reduction_factor=reduction_factor) if asha else None,
+            "limits": {"minutes": minutes},
+            "epoch_seconds": epoch_seconds,
+            "counts_proposals": count_proposals,
+        }
+        simulation = Simulation.model_validate(settings)
         methods = [name.strip() for name in search.split(",")]
         outcomes, stopped = _until_stopped(lambda: compare(simulation, known, methods, seeds, quiet=quiet))
         if outcomes and out:

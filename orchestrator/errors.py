@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 
 from search_spaces import SpaceError
-from trainables import DataError
+from trainables import DataError, SettingError
 from trainables.compress.card import ArtefactError
 from trainables.storage import StorageError, StoreError
 
@@ -53,5 +53,5 @@ def unfinished(error: BaseException) -> Unfinished | None:
     return None
 
 
-USER_ERRORS = (SweepError, SpaceError, DataError, ArtefactError, StorageError, StoreError)
+USER_ERRORS = (SweepError, SpaceError, SettingError, DataError, ArtefactError, StorageError, StoreError)
 """Every error that is the user's to mend: the command prints its text and exits with 2."""

@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 import re
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, field_validator
+from pydantic import BeforeValidator, ConfigDict, Field, PlainSerializer, field_validator
 
+from orchestrator.errors import SweepError
 from search_spaces import Space, load_space, shorten
 from trainables.config import Count, expand_home
+from trainables.settings import Settings
 
 
 def folder_name(name: str) -> str:
@@ -29,10 +31,11 @@ SpaceField = Annotated[Space, BeforeValidator(_to_space), PlainSerializer(Space.
 """A `Space`, a mapping, a shipped space's name or a YAML file."""
 
 
-class Section(BaseModel):
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", strict=True, allow_inf_nan=False, arbitrary_types_allowed=True
-    )
+class Section(Settings):
+    """Settings of a sweep: what is wrong with them is a SweepError."""
+
+    model_config = ConfigDict(arbitrary_types_allowed=True)
+    failure: ClassVar[type[ValueError]] = SweepError
 
 
 class SearchConfig(Section):

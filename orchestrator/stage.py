@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import PurePath
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from pydantic import AfterValidator, ConfigDict, Field, ValidationError, model_validator
 
 from orchestrator.errors import SweepError
-from orchestrator.explain import explain
 from orchestrator.sections import AshaConfig, LimitConfig, SearchConfig, SpaceField, folder_name
 from orchestrator.settings_file import load_mapping
 from search_spaces import Config
 from trainables.compress import CompressPlan, Target
 from trainables.config import Count
+from trainables.explain import explain
 from trainables.storage import Place
 
 RESERVED = ("parent", "control")
@@ -46,9 +46,8 @@ class StageConfig(CompressPlan):
         max_bytes: size of the file of the picked model, in bytes.
     """
 
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", strict=True, allow_inf_nan=False, arbitrary_types_allowed=True
-    )
+    model_config = ConfigDict(arbitrary_types_allowed=True)
+    failure: ClassVar[type[ValueError]] = SweepError
 
     name: Annotated[str, AfterValidator(folder_name)] = "student"
     space: SpaceField | None = None
@@ -102,7 +101,7 @@ def load_stage(path: Place) -> StageConfig:
     """Reads a stage from YAML; it is called as its file is if it has no name. Raises SweepError."""
     values = load_mapping(path)
     try:
-        return StageConfig.model_validate({"name": PurePath(str(path)).stem, **values})
+        return StageConfig.parsed({"name": PurePath(str(path)).stem, **values})
     except ValidationError as error:
         lines = explain(error, StageConfig).splitlines()
         raise SweepError("\n".join(f"{path}: {line}" for line in lines)) from None

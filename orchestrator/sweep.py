@@ -13,7 +13,6 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, ValidationError, ValidationInfo, model_validator
 
 from orchestrator.errors import SweepError
-from orchestrator.explain import explain
 from orchestrator.sections import (
     AshaConfig,
     FaultConfig,
@@ -27,9 +26,10 @@ from orchestrator.sections import (
 from orchestrator.settings_file import load_mapping
 from orchestrator.stage import StageConfig, is_control
 from search_spaces import Config, SpaceError, nearest, shorten, to_yaml
-from trainables import METRIC_MODES, ModelError, TrainConfig, check_model, metric_names
+from trainables import METRIC_MODES, ModelError, SettingError, TrainConfig, check_model, metric_names
 from trainables.compress import StudentConfig, StudentTask
 from trainables.config import Count, Seed, expand_home
+from trainables.explain import explain
 from trainables.loop import LoopConfig, LoopError, find_loop
 from trainables.storage import Place, check_uri, join, local_path
 
@@ -280,8 +280,9 @@ class Sweep(Section):
         for config in ({}, *self.space.corners()):
             try:
                 train = self.trial_config(config)
-            except ValidationError as error:
-                raise ValueError(explain(error, shape, partial(place_of, config, shared=shared))) from None
+            except SettingError as error:
+                place = partial(place_of, config, shared=shared)
+                raise ValueError(explain(error.validation, shape, place) if error.validation else str(error)) from None
             if config and isinstance(train, TrainConfig):
                 self._check_workers(config, train)
 
@@ -321,7 +322,7 @@ def make_sweep(values: Mapping[str, Any], where: str = "sweep: ", *, written: bo
     written: the values are a run's, perhaps of an earlier version, and are read without the rules that came later.
     """
     try:
-        return Sweep.model_validate(dict(values), context={"written": written})
+        return Sweep.parsed(dict(values), context={"written": written})
     except ValidationError as error:
         lines = explain(error, Sweep).splitlines()
         raise SweepError("\n".join(f"{where}{line}" for line in lines)) from None

@@ -10,6 +10,10 @@ from typing import Annotated, Any, Literal, Self, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 from pydantic_core import InitErrorDetails
 
+from trainables.settings import Settings
+
+Laid = TypeVar("Laid", bound=Settings)
+
 Count = Annotated[int, Field(ge=1, le=10**9)]
 """How many of something; more can only be a mistake."""
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
@@ -19,14 +23,7 @@ Names = Annotated[tuple[str, ...], Field(strict=False)]
 """A list in YAML; a tuple here, so that a config can be a key."""
 
 
-Settings = TypeVar("Settings", bound=BaseModel)
-
-
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
-
-
-class DataConfig(_Part):
+class DataConfig(Settings):
     """The data, and how they are split into training, validation and test examples.
 
     Data that come in parts of their own keep them: `validation` and `test` are for a part that they do not have. A
@@ -79,7 +76,7 @@ class DataConfig(_Part):
         return test
 
 
-class AugmentConfig(_Part):
+class AugmentConfig(Settings):
     """Random changes to training inputs, drawn anew for each example and epoch; 0 switches a change off.
 
     Attributes:
@@ -114,7 +111,7 @@ class AugmentConfig(_Part):
     cutmix: Annotated[float, Field(ge=0, le=100)] = 0.0
 
 
-class ModelConfig(_Part):
+class ModelConfig(Settings):
     """The network. Every other key is an argument of its builder.
 
     Attributes:
@@ -131,7 +128,7 @@ class ModelConfig(_Part):
         return dict(self.model_extra or {})
 
 
-class OptimizerConfig(_Part):
+class OptimizerConfig(Settings):
     """The optimiser.
 
     Attributes:
@@ -159,7 +156,7 @@ class OptimizerConfig(_Part):
         return self.lr * {"none": 1.0, "linear": ratio, "sqrt": sqrt(ratio)}[self.lr_scaling]
 
 
-class ScheduleConfig(_Part):
+class ScheduleConfig(Settings):
     """The learning rate over time.
 
     Attributes:
@@ -178,7 +175,7 @@ class ScheduleConfig(_Part):
     warmup: Annotated[int, Field(ge=0)] = 0
 
 
-class StoppingConfig(_Part):
+class StoppingConfig(Settings):
     """The epoch whose weights are kept, and early stopping.
 
     Attributes:
@@ -192,7 +189,7 @@ class StoppingConfig(_Part):
     min_delta: Annotated[float, Field(ge=0)] = 0.0
 
 
-class ParallelConfig(_Part):
+class ParallelConfig(Settings):
     """How the workers of a trial share one model; those that make up no further stage train data parallel.
 
     Attributes:
@@ -207,7 +204,7 @@ class ParallelConfig(_Part):
     schedule: Literal["gpipe", "1f1b"] = "gpipe"
     micro_batches: Annotated[Count, Field(validate_default=True)] = 4
     balance: Literal["parameters", "time"] = "parameters"
-    cut: list[str] = []
+    cut: list[str] = Field(default_factory=list)
 
     @field_validator("micro_batches")
     @classmethod
@@ -226,7 +223,7 @@ class ParallelConfig(_Part):
         return cut
 
 
-class TrainConfig(_Part):
+class TrainConfig(Settings):
     """One training run.
 
     Attributes:
@@ -279,14 +276,14 @@ class TrainConfig(_Part):
 
     @classmethod
     def of(cls, base: Mapping[str, Any], overrides: Mapping[str, Any] | None = None) -> Self:
-        """The nested `base` with flat dotted `overrides` ({"optimizer.lr": 0.1}) laid over it.
+        """The nested `base` with flat dotted `overrides` ({"optimizer.lr": 0.1}) laid over it. Raises SettingError."""
+        try:
+            return laid_over(cls, base, overrides or {})
+        except ValidationError as error:
+            raise cls.failed(error) from None
 
-        Raises pydantic's ValidationError, in which each error's `loc` is the key's path.
-        """
-        return laid_over(cls, base, overrides or {})
 
-
-def laid_over(model: type[Settings], base: Mapping[str, Any], overrides: Mapping[str, Any]) -> Settings:
+def laid_over(model: type[Laid], base: Mapping[str, Any], overrides: Mapping[str, Any]) -> Laid:
     """Settings of `model` from the nested `base` with flat dotted `overrides` laid over it.
 
     Raises pydantic's ValidationError, in which each error's `loc` is the key's path.
@@ -294,7 +291,7 @@ def laid_over(model: type[Settings], base: Mapping[str, Any], overrides: Mapping
     merged = _mutable(base)
     for key, value in overrides.items():
         _lay_over(model, merged, key, value)
-    return model.model_validate(merged)
+    return model.parsed(merged)
 
 
 def expand_home(path: str) -> str:

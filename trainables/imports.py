@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterable
-from difflib import get_close_matches
 from typing import Any
+
+from trainables.errors import near_miss
 
 
 def import_named(name: str) -> Any:
@@ -21,9 +21,3 @@ def import_named(name: str) -> Any:
         hint = near_miss(attribute, [known for known in vars(found) if not known.startswith("_")])
         raise ValueError(f"{name!r} cannot be imported: {module} has no {attribute!r}{hint}")
     return getattr(found, attribute)
-
-
-def near_miss(name: str, known: Iterable[str]) -> str:
-    """A hint to the known name that is most like `name`, to end an error's text with; empty if none is."""
-    matches = get_close_matches(name, list(known), n=1)
-    return f"; did you mean {matches[0]!r}?" if matches else ""

@@ -10,10 +10,9 @@ from functools import partial
 from itertools import count
 from typing import Any
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
 from orchestrator.errors import SweepError
-from orchestrator.explain import explain
 from orchestrator.ray_searcher import RaySearcher
 from orchestrator.record import Record, Trial
 from orchestrator.scheduling import Asha, budgets
@@ -67,14 +66,6 @@ class Simulation(Section):
         if self.asha and self.asha.brackets > (rungs := self.asha.rungs(self.epochs)):
             raise ValueError(f"asha.brackets: must be at most {rungs}, the rungs, but got {self.asha.brackets}")
         return self
-
-
-def make_simulation(**values: Any) -> Simulation:
-    """A checked simulation; SweepError says what is wrong and where."""
-    try:
-        return Simulation.model_validate(values)
-    except ValidationError as error:
-        raise SweepError(explain(error, Simulation)) from None
 
 
 def compare(

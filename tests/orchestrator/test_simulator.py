@@ -17,7 +17,7 @@ from orchestrator.sections import AshaConfig, LimitConfig
 from orchestrator.simulation.curves import Curve, Curves
 from orchestrator.simulation.outcome import Outcome
 from orchestrator.simulation.regret import improvements, over_time
-from orchestrator.simulation.simulator import Simulation, compare, make_simulation, simulate
+from orchestrator.simulation.simulator import Simulation, compare, simulate
 from search_spaces import Choice, Grid, Space, Uniform
 
 SPACE = Space({"x": Uniform(0.0, 1.0), "kind": Choice(("a", "b"))})
@@ -219,7 +219,7 @@ def test_rungs_end_with_the_full_budget():
 )
 def test_what_cannot_be_simulated_is_said(change, message):
     with pytest.raises(SweepError) as error:
-        make_simulation(**{"workers": 1, "trials": 1, "epochs": 9, **change})
+        Simulation(**{"workers": 1, "trials": 1, "epochs": 9, **change})
     assert message in str(error.value)
 
 

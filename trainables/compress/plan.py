@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 from torch import nn
 
 from trainables.config import (
@@ -19,6 +19,7 @@ from trainables.config import (
     StoppingConfig,
     TrainConfig,
 )
+from trainables.settings import Settings
 
 Target = Literal["macs", "parameters", "latency"]
 Importance = Literal["magnitude", "taylor", "bn_scale"]
@@ -30,11 +31,7 @@ Loss = Literal["cross_entropy", "kl", "logit_standard", "dkd", "dist", "hints"]
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 
 
-class _Settings(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
-
-
-class StudentConfig(_Settings):
+class StudentConfig(Settings):
     """Settings of a student: a small model made from its parent and trained to predict as its teacher does.
 
     Attributes:
@@ -144,7 +141,7 @@ class StudentConfig(_Settings):
         return self.model_copy(update={"loss": "cross_entropy"})
 
 
-class CompressPlan(_Settings):
+class CompressPlan(Settings):
     """Which of the best trials to compress into what, and what is asked of the models.
 
     Settings of `student` may be given beside the others instead, so that `{keep_macs: [0.5], epochs: 5}` is a plan.
@@ -157,7 +154,7 @@ class CompressPlan(_Settings):
         int8: make a quantised model of each model as well.
     """
 
-    short_form: ClassVar[type[BaseModel]] = StudentConfig
+    short_form: ClassVar[type[Settings]] = StudentConfig
 
     best: Count = 2
     keep_macs: Annotated[tuple[Fraction, ...], Field(strict=False)] | None = (0.5, 0.25)
@@ -178,7 +175,7 @@ class CompressPlan(_Settings):
         if isinstance(student, Mapping) and ("keep_macs" in student or student.get("architecture") is not None):
             own.setdefault("keep_macs", None)
         if beside:
-            own["student"] = StudentConfig.model_validate(beside)
+            own["student"] = StudentConfig.parsed(beside)
         return {**own, **{key: value for key, value in values.items() if key not in own and key not in beside}}
 
     @field_validator("keep_macs")

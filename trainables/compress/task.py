@@ -8,7 +8,7 @@ from dataclasses import asdict
 from functools import lru_cache
 from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field, ValidationError
 from torch import nn
 
 from trainables.compress.cost import cost, meter
@@ -19,6 +19,7 @@ from trainables.config import laid_over
 from trainables.data import Dataset, load_data
 from trainables.errors import StudentError
 from trainables.parallel import SOLO, Group
+from trainables.settings import Settings
 from trainables.storage import Place, join
 from trainables.trainer import EpochMetrics
 from trainables.worker import CHECKPOINT, Worker, load_best, read_checkpoint
@@ -26,7 +27,7 @@ from trainables.worker import CHECKPOINT, Worker, load_best, read_checkpoint
 _load_data = lru_cache(maxsize=2)(load_data)
 
 
-class StudentTask(BaseModel):
+class StudentTask(Settings):
     """One student of a run's trial, as plain data.
 
     Attributes:
@@ -38,8 +39,6 @@ class StudentTask(BaseModel):
         against: what `share` measures in the student's epochs.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
     run: str
     parents: tuple[str, ...] = Field(strict=False)
     parent: str = ""
@@ -50,13 +49,14 @@ class StudentTask(BaseModel):
     @classmethod
     def of(cls, base: Mapping[str, Any], overrides: Mapping[str, Any] | None = None) -> Self:
         """`base`, whose `student` is as nested settings, with a trial's flat dotted values of the latter laid over it;
-        `parent` and `control` among them are the task's own.
-
-        Raises pydantic's ValidationError, in which each error's `loc` is the key's path.
+        `parent` and `control` among them are the task's own. Raises SettingError.
         """
         values = {name: value for name, value in (overrides or {}).items() if name not in ("parent", "control")}
         own = {name: value for name, value in (overrides or {}).items() if name not in values}
-        student = laid_over(StudentConfig, base.get("student", {}), values)
+        try:
+            student = laid_over(StudentConfig, base.get("student", {}), values)
+        except ValidationError as error:
+            raise StudentConfig.failed(error) from None
         task = cls.model_validate({**base, **own, "student": student})
         return task.model_copy(update={"student": student.control()}) if task.control else task
 

@@ -6,16 +6,17 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from trainables.config import Count, Seed
 from trainables.imports import import_named
 from trainables.loop.trial import LoopError, LoopTrial
+from trainables.settings import Settings
 
 Loop = Callable[[dict[str, Any], LoopTrial], object]
 
 
-class LoopConfig(BaseModel):
+class LoopConfig(Settings):
     """One training by a loop of the user's own.
 
     Attributes:
@@ -24,8 +25,6 @@ class LoopConfig(BaseModel):
         epochs: reports after which the trial is complete; the function may return sooner.
         seed: `trial.seed`; in a sweep it follows from the seed of the sweep unless it is set.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
     loop: str
     arguments: dict[str, Any] = Field(default_factory=dict)
@@ -36,7 +35,7 @@ class LoopConfig(BaseModel):
     def of(cls, base: Mapping[str, Any], overrides: Mapping[str, Any] | None = None) -> Self:
         """`base` with a trial's values laid over its arguments; those for `epochs` and `seed` set these, too.
 
-        Raises pydantic's ValidationError, in which each error's `loc` is the key's path.
+        Raises SettingError.
         """
         values, own = dict(base), dict(overrides or {})
         arguments = values.get("arguments", {})

@@ -13,7 +13,8 @@ from torch.nn.parameter import is_lazy
 
 from trainables.config import ModelConfig
 from trainables.data import Dataset, as_floats
-from trainables.imports import import_named, near_miss
+from trainables.errors import near_miss
+from trainables.imports import import_named
 from trainables.models.arguments import ModelError, check_arguments
 from trainables.models.cnn import cnn
 from trainables.models.layers import Normalize, Rescale

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from trainables.config import ParallelConfig
-from trainables.imports import near_miss
+from trainables.errors import near_miss
 from trainables.models import ModelError
 
 _TIMED_ROWS = 64

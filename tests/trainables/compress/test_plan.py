@@ -6,8 +6,8 @@ import re
 from typing import Any
 
 import pytest
-from pydantic import ValidationError
 
+from trainables import SettingError
 from trainables.compress import CompressPlan, StudentConfig
 
 
@@ -55,16 +55,16 @@ def test_rounds_cut_by_the_same_factor() -> None:
 
 
 WRONG: list[tuple[dict[str, Any], str]] = [
-    ({"epochs": 0}, "epochs\n"),
-    ({"student": {"epochs": 0}}, "student.epochs\n"),
-    ({"epoch": 3}, "epoch\n"),
-    ({"temperature": 0}, "temperature\n"),
-    ({"importance": "random"}, "importance\n"),
-    ({"loss": "mse"}, "loss\n"),
-    ({"sparsity": 1.0}, "sparsity\n"),
-    ({"keep_macs": [1.5]}, "keep_macs.0\n"),
+    ({"epochs": 0}, "epochs"),
+    ({"student": {"epochs": 0}}, "student.epochs"),
+    ({"epoch": 3}, "epoch"),
+    ({"temperature": 0}, "temperature"),
+    ({"importance": "random"}, "importance"),
+    ({"loss": "mse"}, "loss"),
+    ({"sparsity": 1.0}, "sparsity"),
+    ({"keep_macs": [1.5]}, "keep_macs.0"),
     ({"keep_macs": [0.5, 0.5]}, "must differ from each other, but got [0.5, 0.5]"),
-    ({"student": {"keep_macs": 1.5}}, "student.keep_macs\n"),
+    ({"student": {"keep_macs": 1.5}}, "student.keep_macs"),
     ({"student": {"epochs": 2}, "lr": 0.1}, "student: must hold all its settings, but lr stands beside it"),
     ({"epochs": 2, "steps": 3}, "steps: must be at most epochs, 2, but got 3"),
     (
@@ -79,5 +79,5 @@ WRONG: list[tuple[dict[str, Any], str]] = [
 
 @pytest.mark.parametrize(("values", "reason"), WRONG)
 def test_a_plan_is_checked(values: dict[str, Any], reason: str) -> None:
-    with pytest.raises(ValidationError, match=re.escape(reason)):
+    with pytest.raises(SettingError, match=f"^{re.escape(reason)}: " if reason.isidentifier() else re.escape(reason)):
         CompressPlan.model_validate(values)

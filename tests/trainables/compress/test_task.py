@@ -7,9 +7,8 @@ from typing import Any
 
 import pytest
 import torch
-from pydantic import ValidationError
 
-from trainables import StudentError, TrainConfig, Worker, load_data
+from trainables import SettingError, StudentError, TrainConfig, Worker, load_data
 from trainables.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
 from trainables.compress import StudentTask, StudentWorker, cost, load_student
 
@@ -57,7 +56,7 @@ def test_values_of_a_trial_are_laid_over_the_students_settings() -> None:
 
 @pytest.mark.parametrize("wrong", [{"keep_mac": 0.5}, {"epochs": 0}, {"parent": 3}, {"loss": "mse"}])
 def test_a_task_is_checked(wrong: dict[str, Any]) -> None:
-    with pytest.raises(ValidationError, match=next(iter(wrong))):
+    with pytest.raises(SettingError, match=next(iter(wrong))):
         StudentTask.of({**BASE, "run": "r"}, wrong)
 
 

@@ -5,9 +5,8 @@ from typing import Any
 
 import pytest
 import torch
-from pydantic import ValidationError
 
-from trainables import DataConfig, DataError, Dataset, Split, TrainConfig, Trainer, as_floats, load_data
+from trainables import DataConfig, DataError, Dataset, SettingError, Split, TrainConfig, Trainer, as_floats, load_data
 from trainables.compress import recalibrate
 from trainables.data import FASHION_MNIST
 
@@ -129,5 +128,5 @@ def test_a_part_too_small_for_every_class_is_refused() -> None:
 
 
 def test_fractions_that_leave_nothing_to_train_on_are_refused() -> None:
-    with pytest.raises(ValidationError, match=r"`validation \+ test < 1` must hold, but got 0.6 \+ 0.4"):
+    with pytest.raises(SettingError, match=r"`validation \+ test < 1` must hold, but got 0.6 \+ 0.4"):
         DataConfig(validation=0.6, test=0.4)

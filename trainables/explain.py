@@ -1,4 +1,4 @@
-"""What pydantic found wrong with settings, in plain words: where, the rule, the value, the nearest right name."""
+"""Messages for the mistakes that pydantic finds in settings: key path, rule, value, nearest right name."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
-from search_spaces import nearest, shorten
+from trainables.errors import near_miss, shorten
 
 _RULES = {
     "bool_type": "must be true or false",
@@ -75,7 +75,7 @@ def _better(path: Sequence[str], section: type[BaseModel] | None, got: object) -
     if inner and _model_at(section, [first]):
         nested = "".join(f"{{{part}: " for part in inner) + shorten(got, 40) + "}" * len(inner)
         return f"keys are nested here, write {first}: {nested}"
-    return nearest(path[-1], names).strip() or f"known are {', '.join(names)}"
+    return near_miss(path[-1], names).removeprefix("; ") or f"known are {', '.join(names)}"
 
 
 def _names(section: type[BaseModel] | None) -> list[str]:
@@ -101,7 +101,7 @@ def _hint(detail: ErrorDetails) -> str:
     if detail["type"] != "literal_error" or not isinstance(expected, str):
         return ""
     names = [name.strip("' ") for name in expected.replace(" or ", ", ").split(",")]
-    return ";" + hint if (hint := nearest(str(detail["input"]), names)) else ""
+    return near_miss(str(detail["input"]), names)
 
 
 def _model_at(model: type[BaseModel], path: Sequence[str]) -> type[BaseModel] | None:
