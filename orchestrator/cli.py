@@ -409,6 +409,6 @@ def _fail(message: str, code: int = exit_codes.USER_ERROR) -> NoReturn:
 def main() -> None:
     """The entry point of the command."""
     warnings.filterwarnings("ignore")
-    # As `python -m` does: a user's own modules are found where the command is started.
-    sys.path.insert(0, os.getcwd())
+    # A user's own modules are found where the command is started, but none of them hides another module.
+    sys.path.append(os.getcwd())
     app()

@@ -5,11 +5,14 @@ from __future__ import annotations
 import logging
 import os
 import secrets
+import site
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import ray
+from ray.job_config import JobConfig
 
 from orchestrator.errors import SweepError
 from orchestrator.sweep import WorkerConfig
@@ -42,7 +45,7 @@ def connected(cpus: int | None = None) -> Iterator[None]:
 
 
 def _join_or_start(cpus: int | None) -> None:
-    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
+    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR, "job_config": _OwnPath()}
     needed = {name: os.environ.get(name, "1") for name in THREADS} | {"PYTHONPATH": _python_path()}
     if os.environ.get("RAY_ADDRESS"):
         ray.init(**quiet, runtime_env={"env_vars": needed})
@@ -50,6 +53,14 @@ def _join_or_start(cpus: int | None) -> None:
     # A Ray started here hands on the environment that it is started in; a runtime environment takes two seconds more.
     with _environment(needed):
         ray.init(**quiet, num_cpus=cpus, include_dashboard=False)
+
+
+class _OwnPath(JobConfig):
+    """Keeps this process's folders off the front of the workers' import path, where a user's random.py would hide
+    Python's: `UserCode` puts them last."""
+
+    def _runtime_env_has_working_dir(self) -> bool:
+        return True
 
 
 @contextmanager
@@ -91,5 +102,11 @@ def _authenticate() -> None:
 
 
 def _python_path() -> str:
-    """Workers find the user's own modules where the user started the command."""
-    return os.pathsep.join(filter(None, [os.getcwd(), os.environ.get("PYTHONPATH", "")]))
+    """PYTHONPATH as it is, with this project's folder if nothing else leads to that."""
+    own, given = str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")
+    folders = [Path(folder) for folder in [*site.getsitepackages(), site.getusersitepackages()]]
+    linked = (file for folder in folders for file in folder.glob("*.pth"))
+    known = {*map(str, folders), *given.split(os.pathsep)}
+    if own in known or any(own in file.read_text(errors="replace").splitlines() for file in linked):
+        return given
+    return os.pathsep.join(filter(None, [own, given]))

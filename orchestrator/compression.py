@@ -202,9 +202,8 @@ def _row(students: Sweep, stage: StageConfig, trial: Trial) -> CompressedModel:
 
 def _make_models(sweep: Sweep, candidates: list[Candidate], record: Record, folder: Place, session: Session) -> None:
     """Each candidate that the record has no model of is a task on the cluster."""
-    task = ray.remote(num_cpus=sweep.workers.cpus, num_gpus=sweep.workers.gpus, max_retries=1)(
-        text_of_errors(make_models)
-    )
+    make = text_of_errors(session.code.around(make_models))
+    task = ray.remote(num_cpus=sweep.workers.cpus, num_gpus=sweep.workers.gpus, max_retries=1)(make)
     missing = [candidate for candidate in candidates if not _is_made(candidate, record, folder)]
     running = {task.remote(candidate, str(absolute(folder))): candidate for candidate in missing}
     while running:
@@ -259,7 +258,7 @@ def _time_models(sweep: Sweep, record: Record, folder: Place, input_shape: tuple
     rows = [row for row in record.models.values() if row.get("path") and exists(join(folder, row["path"]))]
     if all("latency_1_median_ms" in row for row in rows):
         return
-    task = ray.remote(num_cpus=sweep.workers.cpus)(text_of_errors(latencies))
+    task = ray.remote(num_cpus=sweep.workers.cpus)(text_of_errors(session.code.around(latencies)))
     models = {str(absolute(join(folder, row["path"]))): row["id"] for row in rows}
     timings, faults = _timings(task.remote(list(models), input_shape), session)
     for place, reason in faults.items():

@@ -13,6 +13,7 @@ from ray import tune
 
 from orchestrator.remote_errors import RemoteError, as_remote
 from orchestrator.sweep import WorkerConfig
+from orchestrator.user_code import UserCode
 from orchestrator.worker_group import WorkerGroup, make_group
 
 _IMPORT_PATH = re.compile(r"([A-Za-z_]\w*)(?:\.\w+)*:\w+")
@@ -26,7 +27,7 @@ class TorchTrial(tune.Trainable):
     A step never goes past an epoch after which the trial may be stopped.
 
     Its config is a job: {"trial": id, "start": a `worker_group.Start`, "workers": a WorkerConfig, "hang_after":
-    seconds}. Checkpoints are the workers' own, so Tune's are not used.
+    seconds, "code": a UserCode}. Checkpoints are the workers' own, so Tune's are not used.
 
     A failed attempt is a report as well, after those of the epochs before it: {"error", "place"} as in Failure, or
     {"unfinished": why the run cannot go on}. After one of EXPECTED the process lives on for the next trial. After any
@@ -41,6 +42,7 @@ class TorchTrial(tune.Trainable):
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         self._job, self._begun, self._ends = new_config, False, False
+        UserCode.of(new_config["code"]).enter()
         return True
 
     def step(self) -> dict[str, Any]:
@@ -90,7 +92,7 @@ class TorchTrial(tune.Trainable):
         workers = WorkerConfig(**self._job["workers"])
         if self._group is None or workers != self._workers:
             self.cleanup()
-            self._group, self._workers = make_group(workers, self._job["start"]), workers
+            self._group, self._workers = make_group(workers, self._job), workers
         if not self._begun:
             self._group.begin(self._job["start"])
             self._begun = True

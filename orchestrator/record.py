@@ -121,12 +121,13 @@ class Record:
             except (AttributeError, KeyError, TypeError, ValueError):
                 raise SweepError(f"journal: event {number} does not follow from those before it: {event}") from None
 
-    def begin_session(self, slots: int) -> None:
+    def begin_session(self, slots: int, code: Mapping[str, Any] | None = None) -> None:
         """Says that a driver begins to work on the run: what ran has no process now, limits are looked at anew.
 
-        slots: how many trials it runs side by side.
+        slots: how many trials it runs side by side. code: where the user's modules are, as in `UserCode.to_dict`.
         """
-        self._append({"event": "session", "host": socket.gethostname(), "pid": os.getpid(), "slots": slots})
+        event = {"event": "session", "host": socket.gethostname(), "pid": os.getpid(), "slots": slots}
+        self._append({**event, "code": code} if code else event)
 
     def learn(self, place: str, observations: Iterable[Observation]) -> None:
         """Adds what an earlier run has shown: the search is to go on alike when that run is no longer there."""

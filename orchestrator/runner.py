@@ -19,6 +19,7 @@ from orchestrator.signals import Halt, StopRequest
 from orchestrator.stage import StageConfig
 from orchestrator.sweep import Sweep, changed
 from orchestrator.tables import write_tables
+from orchestrator.user_code import UserCode
 from orchestrator.warm_start import earlier_observations
 from trainables.storage import Place, join
 
@@ -35,6 +36,7 @@ def run(sweep: Sweep, *, replace: bool = False, quiet: bool = False) -> Run:
         StorageError, StoreError: neither can its storage; nothing has been started.
         Interrupted, Unfinished: the run has ended before its end; `resume` goes on with it.
     """
+    UserCode.here(sweep.folder, sweep.beside).look_up()
     check(sweep, sweep.folder)
     earlier_observations(sweep.search.warm_start, sweep)
     check_new(sweep, replace)
@@ -60,6 +62,7 @@ def resume(path: Place, changes: Mapping[str, Any] | None = None, *, quiet: bool
         StorageError, StoreError, Interrupted, Unfinished: as for `run`.
     """
     before = open_run(path)
+    UserCode.of_run(before.folder, before.events()).look_up()
     sweep = changed(before.sweep, changes or {})
     check(sweep, before.folder)
     with RunLock(before.folder) as lock, connected():
@@ -79,6 +82,7 @@ def compress_run(path: Place, stage: StageConfig | None = None, *, quiet: bool =
         StorageError, StoreError, Interrupted, Unfinished: as for `run`.
     """
     before = open_run(path)
+    UserCode.of_run(before.folder, before.events()).look_up()
     stage = stage or before.sweep.compress or StageConfig()
     sweep = changed(before.sweep, {"compress": stage.model_dump(mode="json")})
     record = before.record()
@@ -100,11 +104,12 @@ def _work(sweep: Sweep, folder: Place, lock: RunLock, quiet: bool, *, searches: 
         events = list(journal.read())
         record.replay(events)
         with StopRequest() as request:
-            session = Session(request, lock.check, quiet)
+            code = UserCode.of_run(folder, events, sweep.beside)
+            session = Session(request, lock.check, quiet, code)
             if searches:
                 search(sweep, folder, record, events, session)
             else:
-                record.begin_session(slots(sweep.workers))
+                record.begin_session(slots(sweep.workers), code.to_dict())
             if sweep.compress:
                 compress_best(sweep, sweep.compress, record, folder, session)
         lock.check()

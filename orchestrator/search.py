@@ -23,6 +23,7 @@ from orchestrator.scheduling import Asha, budgets
 from orchestrator.searchers import Observation, Searcher, make_searcher
 from orchestrator.signals import StopRequest
 from orchestrator.sweep import Sweep, WorkerConfig
+from orchestrator.user_code import UserCode
 from orchestrator.warm_start import earlier_observations
 from trainables.storage import Place, absolute, join
 
@@ -32,12 +33,13 @@ class Session:
     """A process at work on a run.
 
     request: whether it has been asked to stop. holds_lock: raises Halt when the run may be another process's. quiet:
-    shows no progress.
+    shows no progress. code: where the user's modules are.
     """
 
     request: StopRequest
     holds_lock: Callable[[], None]
     quiet: bool
+    code: UserCode
 
 
 def search(
@@ -60,7 +62,7 @@ def search(
     """
     earlier = _learned(sweep, record, session.quiet)
     concurrent = int(min(slots(sweep.workers), sweep.concurrent or math.inf))
-    record.begin_session(concurrent)
+    record.begin_session(concurrent, session.code.to_dict())
     for place, observations in earlier.items():
         record.learn(place, observations)
     asha, retention = Asha(sweep, record), Retention(record, folder, sweep.keep_checkpoints)
@@ -72,7 +74,7 @@ def search(
         searcher or sweep_searcher(sweep),
         record,
         sweep.search if searcher is None else sweep.search.model_copy(update={"trials": None}),
-        lambda trial: _job(sweep, trial, folder, asha.rungs()),
+        lambda trial: {**_job(sweep, trial, folder, asha.rungs()), "code": session.code.to_dict()},
         minds_limit=searcher is None,
     )
     with Progress(sweep, record, quiet=session.quiet):

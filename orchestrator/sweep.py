@@ -30,6 +30,7 @@ from trainables import METRIC_MODES, ModelError, SettingError, TrainConfig, chec
 from trainables.compress import StudentConfig, StudentTask
 from trainables.config import Count, Seed, expand_home
 from trainables.explain import explain
+from trainables.imports import import_named
 from trainables.loop import LoopConfig, LoopError, find_loop
 from trainables.storage import Place, check_uri, join, local_path
 
@@ -103,6 +104,11 @@ class Sweep(Section):
         """Where the run is."""
         return join(self.storage, self.name)
 
+    @cached_property
+    def beside(self) -> str:
+        """The folder of the file that it was read from, in which the user's modules may be; empty if there was none."""
+        return ""
+
     @property
     def sign(self) -> float:
         """What turns the metric into a loss: the searchers minimise."""
@@ -145,6 +151,7 @@ class Sweep(Section):
             SweepError: a constraint, model or loop cannot be found, or what the constraints allow breaks a rule, or a
                 model does not take its arguments.
         """
+        self._check_rules()
         try:
             self.space.check()
             self._check_configurations()
@@ -154,6 +161,14 @@ class Sweep(Section):
             self._check_loop()
         elif not self.trains_students:
             self._check_models()
+
+    def _check_rules(self) -> None:
+        for number, rule in enumerate(self.space.constraints):
+            try:
+                if rule.path:
+                    import_named(rule.path)
+            except ValueError as error:
+                raise SweepError(f"space.constraints.{number}: {error}") from None
 
     def _check_loop(self) -> None:
         try:
@@ -336,7 +351,10 @@ def load_sweep(path: Place, *, written: bool = False) -> Sweep:
     values, local = load_mapping(path), local_path(path)
     if local is not None:
         values |= _beside(local.parent, values)
-    return make_sweep(values, f"{path}: ", written=written)
+    sweep = make_sweep(values, f"{path}: ", written=written)
+    if local is not None and not written:
+        sweep.__dict__["beside"] = str(local.parent)  # as cached_property keeps it: no setting, and not compared
+    return sweep
 
 
 def _beside(folder: Path, values: Mapping[str, Any]) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 import ray
@@ -12,6 +13,7 @@ from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
 from orchestrator.remote_errors import text_of_errors
 from orchestrator.sweep import WorkerConfig
+from orchestrator.user_code import UserCode
 from trainables.loop import LoopWorker
 from trainables.parallel import free_address, join_group
 from trainables.worker import Worker
@@ -75,10 +77,11 @@ class Rank:
         return free_address(host)
 
     @text_of_errors
-    def join(self, rank: int, size: int, address: str, start: Start) -> None:
+    def join(self, rank: int, size: int, address: str, job: Mapping[str, Any]) -> None:
+        UserCode.of(job["code"]).enter()
         if address.startswith("127."):
             os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
-        self._worker = _worker_class(start)(join_group(rank, size, address))
+        self._worker = _worker_class(job["start"])(join_group(rank, size, address))
 
     @text_of_errors
     def begin(self, start: Start) -> None:
@@ -92,7 +95,7 @@ class Rank:
 class ActorGroup:
     """Ranks 0 to n-1 as actors, each in a bundle of the trial's placement group, joined by torch's process group."""
 
-    def __init__(self, config: WorkerConfig, start: Start) -> None:
+    def __init__(self, config: WorkerConfig, job: Mapping[str, Any]) -> None:
         group = get_current_placement_group()
         if group is None:
             raise RuntimeError("a group of workers needs the placement group of its trial")
@@ -102,7 +105,7 @@ class ActorGroup:
             for rank in range(config.count)
         ]
         address = ray.get(self._actors[0].address.remote())
-        self._call("join", [(rank, config.count, address, start) for rank in range(config.count)])
+        self._call("join", [(rank, config.count, address, job) for rank in range(config.count)])
 
     def begin(self, start: Start) -> None:
         self._call("begin", [(start,)] * len(self._actors))
@@ -145,11 +148,11 @@ def _root(error: Exception, others: list[Any]) -> Exception:
     return error
 
 
-def make_group(config: WorkerConfig, start: Start) -> WorkerGroup:
-    """The workers of a trial that is to begin with `start`."""
-    if "loop" in start["config"]:
+def make_group(config: WorkerConfig, job: Mapping[str, Any]) -> WorkerGroup:
+    """The workers of a trial, of which `job` is as for TorchTrial."""
+    if "loop" in job["start"]["config"]:
         return LoopGroup()
-    return InlineGroup(start) if config.count == 1 else ActorGroup(config, start)
+    return InlineGroup(job["start"]) if config.count == 1 else ActorGroup(config, job)
 
 
 def _worker_class(start: Start) -> type[Worker]:

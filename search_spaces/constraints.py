@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from search_spaces.errors import SpaceError, nearest, shorten
+from search_spaces.errors import SpaceError, describe, nearest, shorten
 from search_spaces.expression import parse
 from search_spaces.values import fresh
 
@@ -30,6 +30,7 @@ class Constraint:
     Attributes:
         text: the expression, or the function's name.
         names: the parameters that an expression names; none for a function.
+        path: the import path of a function that is given by that; None for other rules.
 
     Raises SpaceError for what is no such rule.
     """
@@ -38,11 +39,11 @@ class Constraint:
         if not isinstance(rule, str) and not callable(rule):
             raise SpaceError.at("", "must be an expression, a function or 'package.module:function'", rule)
         self._function = None if isinstance(rule, str) else rule
-        self._path = rule.strip() if isinstance(rule, str) and _PATH.fullmatch(rule.strip()) else None
+        self.path = rule.strip() if isinstance(rule, str) and _PATH.fullmatch(rule.strip()) else None
         self.text = rule if isinstance(rule, str) else _path_of(rule)
         self.names: frozenset[str] = frozenset()
         self._value = None
-        if isinstance(rule, str) and not self._path:
+        if isinstance(rule, str) and not self.path:
             self._value, self.names = parse(rule)
 
     def __eq__(self, other: object) -> bool:
@@ -66,7 +67,7 @@ class Constraint:
     @property
     def is_loaded(self) -> bool:
         """Whether it can be asked without an import."""
-        return not self._path or self._path.partition(":")[0] in sys.modules
+        return not self.path or self.path.partition(":")[0] in sys.modules
 
     def holds(self, config: Mapping[str, Any]) -> bool:
         """Whether the rule holds for the active parameters in `config`. Raises SpaceError if it cannot be evaluated."""
@@ -80,8 +81,8 @@ class Constraint:
             )
         except SpaceError:
             raise
-        except Exception as error:  # whatever a user's function may raise
-            raise self._broken(f"raised {type(error).__name__}: {error}", config) from error
+        except (Exception, SystemExit) as error:  # whatever a user's function may raise
+            raise self._broken(f"raised {describe(error)}", config) from error
         if not isinstance(result, bool | np.bool_):
             raise self._broken(f"gave {shorten(result)}", config)
         return bool(result)
@@ -95,7 +96,7 @@ class Constraint:
 
     @cached_property
     def _predicate(self) -> Predicate:
-        return self._function or _imported(self._path or "")
+        return self._function or _imported(self.path or "")
 
     def _broken(self, what: str, config: Mapping[str, Any]) -> SpaceError:
         shown = {name: config[name] for name in config if name in self.names or not self.names}
@@ -117,8 +118,8 @@ def _imported(path: str) -> Predicate:
     module, _, name = path.partition(":")
     try:
         found = importlib.import_module(module)
-    except Exception as error:  # whatever a user's module may raise
-        raise SpaceError(f"{path!r} cannot be imported: {type(error).__name__}: {error}") from error
+    except (Exception, SystemExit) as error:  # whatever a user's module may raise
+        raise SpaceError(f"{path!r} cannot be imported: {describe(error)}") from error
     function: Predicate | None = getattr(found, name, None)
     if not callable(function):
         hint = nearest(name, vars(found))

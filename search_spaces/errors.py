@@ -2,7 +2,11 @@
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from pathlib import Path
+from traceback import walk_tb
 from typing import Self
+
+_OURS = str(Path(__file__).parent)
 
 
 class SpaceError(ValueError):
@@ -38,6 +42,22 @@ def nearest(name: str, names: Iterable[object]) -> str:
     longer = [one for one in known if given in one] if len(given) > 1 else []
     matches = get_close_matches(given, longer, n=1, cutoff=0) or get_close_matches(given, known, n=1)
     return f" did you mean {known[matches[0]]!r}?" if matches else ""
+
+
+def describe(error: BaseException) -> str:
+    """A user's exception in one line: its kind, its text without what cannot be printed, its innermost line of code.
+
+    Never raises, whatever the exception does when it is asked for its text.
+    """
+    try:
+        text = str(error)
+    except BaseException:  # whatever a user's __str__ may raise
+        text = ""
+    plain = "".join(one if one.isprintable() else ascii(one)[1:-1] for one in " ".join(text[:500].split()))
+    kind = type(error).__name__
+    places = [(frame.f_code.co_filename, line) for frame, line in walk_tb(error.__traceback__)]
+    theirs = [f" ({file}:{line})" for file, line in places if not file.startswith((_OURS, "<"))]
+    return (f"{kind}: {plain}" if plain else kind) + (theirs[-1] if theirs else "")
 
 
 def shorten(value: object, limit: int = 120) -> str:

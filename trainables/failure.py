@@ -54,9 +54,9 @@ def describe(error: BaseException, own: Collection[str] = ()) -> Failure:
     frames = _own_frames(error, frozenset(own))
     places = [f"{_shown(frame)}:{line}" for frame, line in frames]
     names = [f"{place} in {frame.f_code.co_name}" for place, (frame, _) in zip(places, frames, strict=True)]
-    said = kind_and_text(error)
+    said, where = kind_and_text(error), clean_line(f"({', '.join(names[-_SHOWN:])})") if names else ""
     return Failure(
-        error=clean_line(f"{said} ({', '.join(names[-_SHOWN:])})", 2 * _LONGEST) if names else said,
+        error=said if where in said else f"{said} {where}",
         place=clean_line(f"{_kind(error)} at {places[-1]}") if places else "",
         traceback=_traceback(error),
     )

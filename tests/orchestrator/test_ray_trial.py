@@ -8,10 +8,12 @@ import pytest
 
 from orchestrator import ray_trial
 from orchestrator.sweep import WorkerConfig
+from orchestrator.user_code import UserCode
 from trainables import TrainConfig
 from trainables.loop import LoopConfig
 
 EPOCHS = 5
+CODE = UserCode.here("runs").to_dict()
 
 
 def make_job(folder, **train) -> dict:
@@ -22,7 +24,7 @@ def make_job(folder, **train) -> dict:
         "known_epochs": 0,
         "save_at": [2, EPOCHS],
     }
-    return {"trial": "0001", "start": start, "workers": WorkerConfig().model_dump(), "hang_after": 60.0}
+    return {"trial": "0001", "start": start, "workers": WorkerConfig().model_dump(), "hang_after": 60.0, "code": CODE}
 
 
 def steps(trial: ray_trial.TorchTrial) -> list[list[int]]:
@@ -61,7 +63,7 @@ def loop_job(function: str, epochs: int = EPOCHS) -> dict:
     config = LoopConfig(loop=f"tests.orchestrator.own_loops:{function}", epochs=epochs)
     start = {"config": config.model_dump(mode="json"), "folder": None, "known_epochs": 0, "save_at": []}
     start |= {"trial": "0001", "metric": "height"}
-    return {"trial": "0001", "start": start, "workers": WorkerConfig().model_dump(), "hang_after": 60.0}
+    return {"trial": "0001", "start": start, "workers": WorkerConfig().model_dump(), "hang_after": 60.0, "code": CODE}
 
 
 @pytest.mark.parametrize(

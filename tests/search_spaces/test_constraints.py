@@ -214,7 +214,10 @@ def test_one_configuration_in_many_is_found_in_a_space_that_is_counted():
         (["aa > 1"], r"^constraints\.0: 'aa > 1' must name parameters of the space, but got 'aa'; did you mean 'a'\?"),
         (["a > 0", "a <"], r"^constraints\.1: must be an expression, but invalid syntax in 'a <'"),
         (["a / 0 > 1"], r"^constraints\.0: 'a / 0 > 1' must be true or false, but raised ZeroDivisionError"),
-        ([broken], r"own_rules:broken' must be true or false, but raised KeyError: 'a' for {'a': \d, 'b': \d}"),
+        (
+            [broken],
+            r"own_rules:broken' must be true or false, but raised KeyError: 'a' \(.*own_rules\.py:\d+\) for {'a'",
+        ),
         ([undecided], "own_rules:undecided' must be true or false, but gave None"),
         ([5], r"^constraints\.0: must be an expression, a function .*, but got 5"),
         ("a > 1", "^constraints: must be a list of expressions or functions, but got 'a > 1'"),
@@ -284,3 +287,25 @@ def test_a_path_that_leads_nowhere_is_told_when_it_is_asked(path, message):
 def test_constraints_can_be_copied_and_pickled():
     space = Space({"a": Int(1, 4), "b": Int(1, 4)}, [small, "a != b"])
     assert copy.deepcopy(space) == pickle.loads(pickle.dumps(space)) == space
+
+
+class Unsaid(Exception):
+    def __str__(self):
+        raise SystemExit(3)
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (ValueError("a \udce9\n\x00 b"), r"raised ValueError: a \\udce9 \\x00 b \(.*test_constraints\.py:\d+\) for"),
+        (Unsaid(), r"raised Unsaid \(.*test_constraints\.py:\d+\) for"),
+        (SystemExit("no"), r"raised SystemExit: no \(.*test_constraints\.py:\d+\) for"),
+    ],
+)
+def test_whatever_a_rule_raises_is_told_in_a_line_that_can_be_printed(error, message):
+    def rule(config):
+        raise error
+
+    with pytest.raises(SpaceError, match=message) as caught:
+        Space({"a": Int(1, 2)}, [rule]).check()
+    str(caught.value).encode()

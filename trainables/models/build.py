@@ -14,6 +14,7 @@ from torch.nn.parameter import is_lazy
 from trainables.config import ModelConfig
 from trainables.data import Dataset, as_floats
 from trainables.errors import near_miss
+from trainables.failure import describe
 from trainables.imports import import_named
 from trainables.models.arguments import ModelError, check_arguments
 from trainables.models.cnn import cnn
@@ -58,7 +59,7 @@ def _network(config: ModelConfig, data: Dataset) -> nn.Module:
     except ModelError:
         raise
     except Exception as error:  # whatever a user's builder may raise
-        reason = f"{type(error).__name__}: {error}"
+        reason = describe(error).error
         raise ModelError.at("model", f"{config.name!r} cannot be built with {config.arguments}: {reason}") from error
     if not isinstance(network, nn.Module):
         raise ModelError.at("model.name", f"must make a torch.nn.Module, but {config.name!r} made {network!r:.40}")
@@ -73,7 +74,7 @@ def _check_outputs(model: nn.Module, config: ModelConfig, data: Dataset) -> None
         with torch.enable_grad():
             outputs: Any = model(examples)
     except Exception as error:  # whatever a user's forward may raise
-        reason = f"{type(error).__name__}: {error}"
+        reason = describe(error).error
         rule = f"{config.name!r} cannot take inputs of shape {tuple(examples.shape)}: {reason}"
         raise ModelError.at("model", rule) from error
     finally:
