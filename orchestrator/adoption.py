@@ -74,7 +74,7 @@ def compress(
     with RunLock(sweep.folder) as lock:
         place = join(sweep.folder, "checkpoints", TRIAL, CHECKPOINT)
         epoch = _epoch(model, data)
-        state = {"version": VERSION, "config": train.model_dump(mode="json"), "history": [epoch]}
+        state = {"version": VERSION, "config": train.model_dump(), "history": [epoch]}
         save_checkpoint(place, {**state, "trainer": {"best": model.state_dict()}})
         journal = SessionJournal(join(sweep.folder, "journal"), lock.check)
         try:
@@ -94,8 +94,8 @@ def _sweep(train: TrainConfig, data: Dataset, stage: StageConfig, name: str, sto
         "search": {"name": "grid"},
         "asha": None,
         "metric": "val_accuracy" if data.task == "classification" else "val_r2",
-        "train": train.model_dump(mode="json", exclude={"seed"}),
-        "compress": stage.model_dump(mode="json"),
+        "train": train.model_dump(exclude={"seed"}),
+        "compress": stage.model_dump(),
     }
     return make_sweep(values)
 

@@ -25,6 +25,7 @@ from orchestrator.signals import StopRequest
 from orchestrator.sweep import Sweep, WorkerConfig
 from orchestrator.user_code import UserCode
 from orchestrator.warm_start import earlier_observations
+from search_spaces import encode
 from trainables.storage import Place, absolute, join
 
 
@@ -103,7 +104,7 @@ def _learned(sweep: Sweep, record: Record, quiet: bool) -> dict[str, list[Observ
 def _job(sweep: Sweep, trial: Trial, folder: Place, rungs: Sequence[int]) -> dict[str, Any]:
     """What the process of a trial needs to know; see TorchTrial."""
     start = {
-        "config": sweep.trial_config(trial.config, trial.repeat).model_dump(mode="json"),
+        "config": encode(sweep.trial_config(trial.config, trial.repeat).model_dump()),
         "folder": str(absolute(join(folder, "checkpoints", trial.id))),
         "known_epochs": len(trial.epochs),
         "save_at": list(rungs),

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from trainables.batches import Batches
-from trainables.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
+from trainables.checkpoint import CheckpointError, differing, load_checkpoint, save_checkpoint
 from trainables.config import TrainConfig
 from trainables.data import load_data
 from trainables.model_state import load_model_state
@@ -94,7 +94,7 @@ class Worker:
         with self._timed("data"):
             data = _load_data(checked.data)
         with self._timed("build"):
-            return checked.model_dump(mode="json"), Trainer(checked, data, group=self.group)
+            return checked.model_dump(), Trainer(checked, data, group=self.group)
 
     def _told(self, metrics: EpochMetrics) -> dict[str, Any]:
         """What is reported of an epoch that has just been trained."""
@@ -192,8 +192,7 @@ def _checked(saved: dict[str, Any], config: dict[str, Any], path: Place) -> dict
     for one in (ours, theirs):
         if "data" in one:
             one["data"] = {**one["data"], "path": None}  # data may be elsewhere by now, or on another machine
-    different = [key for key in ours if key not in _MAY_DIFFER and ours[key] != theirs.get(key)]
-    if different:
+    if different := differing(ours, theirs, but=_MAY_DIFFER):
         raise CheckpointError(f"{path} was made with another {', '.join(different)}")
     return saved
 
