@@ -26,7 +26,7 @@ CHECKPOINT = "last.pt"
 TIMED = ("data", "build", "train", "evaluate", "checkpoint")
 VERSION = 3
 """Of the checkpoints, which hold {"version", "config", "history", "trainer"}."""
-_MAY_DIFFER = ("epochs", "parallel", "run")
+_MAY_DIFFER = ("epochs", "parallel", "run", "compile")
 # A checkpoint is due after so many times the seconds that writing the last one took: saving costs 5% at the most.
 _TRAINING_PER_SAVING = 20
 
@@ -78,7 +78,7 @@ class Worker:
         epochs after which it may be stopped for good. Only rank 0 reads and writes the folder. Raises CheckpointError
         for a damaged checkpoint or another config's, and StoreError if the folder's store fails.
         """
-        self._trainer = None
+        self._trainer, self._epochs = None, iter(())  # which gives the memory of the trial before back
         self._save_at = frozenset(save_at)
         self._path = join(folder, CHECKPOINT) if folder is not None else None
         self._unsaved_s = 0.0
