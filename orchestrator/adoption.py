@@ -11,11 +11,14 @@ from torch import Tensor, nn
 from orchestrator.errors import SweepError
 from orchestrator.journal import SessionJournal
 from orchestrator.lock import RunLock
+from orchestrator.new_run import NewRun, sweep_text
 from orchestrator.record import Record
-from orchestrator.run_folder import Run, check_new, make_folder
+from orchestrator.run_folder import Run
 from orchestrator.runner import check, compress_run
+from orchestrator.signals import Halt
 from orchestrator.stage import StageConfig
 from orchestrator.sweep import Sweep, make_sweep
+from orchestrator.whole import CHECKPOINTS, JOURNAL
 from trainables import (
     Dataset,
     EpochMetrics,
@@ -69,16 +72,20 @@ def compress(
     sweep = _sweep(train, data, stage, name, storage)
     check(sweep, sweep.folder)
     model = _rebuilt(model, train, data)
-    check_new(sweep, replace=False)
-    make_folder(sweep)
-    with RunLock(sweep.folder) as lock:
-        place = join(sweep.folder, "checkpoints", TRIAL, CHECKPOINT)
-        epoch = _epoch(model, data)
-        state = {"version": VERSION, "config": train.model_dump(), "history": [epoch]}
-        save_checkpoint(place, {**state, "trainer": {"best": model.state_dict()}})
-        journal = SessionJournal(join(sweep.folder, "journal"), lock.check)
+    epoch = _epoch(model, data)
+    state = {"version": VERSION, "config": train.model_dump(mode="json"), "history": [epoch]}
+    with NewRun(sweep, replace=False) as new, RunLock(sweep.folder) as lock:
+        new.begin()
+        journal = SessionJournal(join(sweep.folder, JOURNAL), lock.check)
         try:
-            _write_trial(Record(sweep.metric, sweep.sign, journal), {"seed": train.seed}, epoch)
+            journal.begin()
+            record = Record(sweep.metric, sweep.sign, journal)
+            _begin_trial(record, sweep, train)
+            place = join(sweep.folder, CHECKPOINTS, TRIAL, CHECKPOINT)
+            save_checkpoint(place, {**state, "trainer": {"best": model.state_dict()}})
+            _end_trial(record, epoch)
+        except Halt as halt:
+            raise halt.reason from None
         finally:
             journal.close()
     return compress_run(sweep.folder, quiet=quiet)
@@ -94,8 +101,8 @@ def _sweep(train: TrainConfig, data: Dataset, stage: StageConfig, name: str, sto
         "search": {"name": "grid"},
         "asha": None,
         "metric": "val_accuracy" if data.task == "classification" else "val_r2",
-        "train": train.model_dump(exclude={"seed"}),
-        "compress": stage.model_dump(),
+        "train": train.model_dump(mode="json", exclude={"seed"}),
+        "compress": stage.model_dump(mode="json"),
     }
     return make_sweep(values)
 
@@ -187,10 +194,13 @@ def _epoch(model: nn.Module, data: Dataset) -> dict[str, Any]:
     )
 
 
-def _write_trial(record: Record, config: dict[str, Any], epoch: dict[str, Any]) -> None:
-    record.begin_session(1)
-    trial = record.propose(config).id
-    record.start(trial)
+def _begin_trial(record: Record, sweep: Sweep, train: TrainConfig) -> None:
+    """First, since a checkpoint of a trial that the journal does not know tells of a damaged journal."""
+    record.begin_session(1, sweep=sweep_text(sweep).decode())
+    record.start(record.propose({"seed": train.seed}).id)
+
+
+def _end_trial(record: Record, epoch: dict[str, Any]) -> None:
     told = {"timing": dict.fromkeys(TIMED, 0.0), "node": "", "finished": True}
-    record.report(trial, {**report_of(epoch), **told})
-    record.end(trial, "completed")
+    record.report(TRIAL, {**report_of(epoch), **told})
+    record.end(TRIAL, "completed")

@@ -16,18 +16,21 @@ from orchestrator.analysis import front
 from orchestrator.data_fit import check_students
 from orchestrator.errors import SweepError, TimingFailed
 from orchestrator.journal import SessionJournal
+from orchestrator.new_run import write_sweep
 from orchestrator.progress import Progress
 from orchestrator.record import Record, Trial
 from orchestrator.remote_errors import as_remote, text_of_errors
-from orchestrator.run_folder import load_run_sweep, write_plan, write_sweep
+from orchestrator.run_folder import load_run_sweep, write_plan
 from orchestrator.search import Session, search
 from orchestrator.signals import Halt
 from orchestrator.stage import StageConfig, is_control
 from orchestrator.students import chosen, control_of, student_searcher, student_sweep
 from orchestrator.sweep import Sweep
 from orchestrator.tables import models_table, write_tables
-from search_spaces import same, shorten
+from orchestrator.whole import JOURNAL, replayed
+from search_spaces import shorten
 from trainables import Dataset, load_data
+from trainables.claim import Claim
 from trainables.compress import (
     ArtefactError,
     CompressedModel,
@@ -77,6 +80,7 @@ def compress_best(sweep: Sweep, stage: StageConfig, record: Record, folder: Plac
         _make_models(sweep, list(_candidates(parents, stage, students, made)), record, folder, session)
         data = load_data(sweep.train_config(best[0].config).data)
         _time_models(sweep, record, folder, data.input_shape, session)
+    session.lock.check()
     _plot_front(record, folder)
 
 
@@ -101,7 +105,7 @@ class Candidate:
     control: str = ""
 
 
-def make_models(candidate: Candidate, folder: str) -> list[dict[str, Any]]:
+def make_models(candidate: Candidate, folder: str, claim: Claim) -> list[dict[str, Any]]:
     """Makes a model in `models/<id>` of the run's folder, and its int8 model there if it is to have one.
 
     Their rows, the model's own first, with `path` inside the run's folder.
@@ -118,6 +122,7 @@ def make_models(candidate: Candidate, folder: str) -> list[dict[str, Any]]:
         else:
             model, train = load_best(join(folder, "checkpoints", row.parent, CHECKPOINT))
             made = export_dense(Parent(model, train, row.parent), load_data(train.data), here, int8=candidate.int8)
+        claim.check()
         upload_tree(here, join(folder, MODELS))
         return [{**asdict(one), "path": _inside(one.path, here)} for one in made]
 
@@ -148,13 +153,12 @@ def _search_students(students: Sweep, stage: StageConfig, session: Session) -> R
     folder = students.folder
     write_sweep(students, folder)
     write_plan(stage, folder)
-    journal = SessionJournal(join(folder, "journal"), session.holds_lock)
+    journal = SessionJournal(join(folder, JOURNAL), session.lock.check)
     record = Record(students.metric, students.sign, journal)
     try:
-        events = list(journal.read())
-        record.replay(events)
+        events = replayed(journal, record, folder)
         search(students, folder, record, events, session, student_searcher(students, stage, lambda: bool(record.limit)))
-        write_tables(record, folder)
+        write_tables(record, folder, session.lock.check)
     finally:
         journal.close()
     return record
@@ -167,7 +171,7 @@ def _check_same(students: Sweep) -> None:
         return
     old, new = _shared(before), _shared(students)
     for name, value in new.items():
-        if not same(old.get(name), value):
+        if old.get(name) != value:
             rule = f"must stay {shorten(old.get(name))} for students of the name {students.name!r}"
             raise SweepError(f"compress.{name}: {rule}, but got {shorten(value)}; give others another compress.name")
 
@@ -205,7 +209,7 @@ def _make_models(sweep: Sweep, candidates: list[Candidate], record: Record, fold
     make = text_of_errors(session.code.around(make_models))
     task = ray.remote(num_cpus=sweep.workers.cpus, num_gpus=sweep.workers.gpus, max_retries=1)(make)
     missing = [candidate for candidate in candidates if not _is_made(candidate, record, folder)]
-    running = {task.remote(candidate, str(absolute(folder))): candidate for candidate in missing}
+    running = {task.remote(candidate, str(absolute(folder)), session.lock.claim): candidate for candidate in missing}
     while running:
         session.request.check()
         for done in ray.wait(list(running), num_returns=1, timeout=0.5)[0]:

@@ -6,6 +6,7 @@ import errno
 
 from search_spaces import SpaceError
 from trainables import DataError, SettingError
+from trainables.claim import ClaimLost
 from trainables.compress.card import ArtefactError
 from trainables.storage import StorageError, StoreError
 
@@ -27,13 +28,13 @@ class DiskFull(Unfinished):
 
 
 class StoreFailed(Unfinished):
-    """The object store that the run lives in does not answer, or refuses."""
+    """The disk or object store that the run lives in fails, refuses or does not answer."""
 
-    remedy = "see to the store"
+    remedy = "see to the storage"
 
 
 class LockLost(Unfinished):
-    """The run may be another process's by now."""
+    """The lock on the run is gone: the run may be another process's by now."""
 
     remedy = "see that no other process is at work on it"
 
@@ -44,13 +45,19 @@ class TimingFailed(Unfinished):
     remedy = "see to the cause"
 
 
-def unfinished(error: BaseException) -> Unfinished | None:
-    """The end of the run that an error of its storage means; None for any other error."""
-    if isinstance(error, StoreError):
-        return StoreFailed(str(error))
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return DiskFull(str(error))
-    return None
+def unfinished(error: BaseException, place: object = None) -> Unfinished | None:
+    """The end of the run that an error of its storage means; None for any other error.
+
+    place: of the run's files, whatever OSError happens with them; None if the error may be of other files.
+    """
+    if isinstance(error, ClaimLost):
+        return LockLost(str(error))
+    if not isinstance(error, OSError):
+        return None
+    text = str(error) if place is None or isinstance(error, StoreError) else f"{place}: {error.strerror or error}"
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return DiskFull(text)
+    return StoreFailed(text) if place is not None or isinstance(error, StoreError) else None
 
 
 USER_ERRORS = (SweepError, SpaceError, SettingError, DataError, ArtefactError, StorageError, StoreError)

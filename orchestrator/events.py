@@ -21,6 +21,7 @@ _SHAPES: dict[str, dict[str, type | tuple[type, ...]]] = {
     "end": {"trial": str, "status": str, "error": str},
     "limit": {"reason": str},
     "model": {"row": Mapping},
+    "note": {"trial": str, "text": str},
 }
 """What an event of each kind must have; what else it has is not looked at."""
 

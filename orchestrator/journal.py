@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import zlib
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
-from orchestrator.errors import SweepError, Unfinished
+from orchestrator.errors import SweepError, Unfinished, unfinished
 from orchestrator.events import Event
-from orchestrator.journal_lines import HEAD, LineFiles, LineObjects, line_number
+from orchestrator.journal_lines import HEAD, LineFiles, LineObjects, Lines, line_number
 from orchestrator.signals import Halt
-from search_spaces import values
-from trainables.storage import Place, local_path
+from trainables.storage import Place, join, local_path
 
 
 class Journal:
@@ -19,14 +19,20 @@ class Journal:
 
     A line is eight hexadecimal digits (CRC-32 of the rest), a space, the event's number from 1, a space, the JSON text.
     The record that a process wrote last may be torn: it was never acted on and is dropped. The numbers tell that apart
-    from damage to any record before it, which is an error with its place.
+    from damage to any record before it, which is an error with its place. Of two processes that wrote the same numbers
+    the one that began later counts.
+
+    Attributes:
+        notes: after `read`, a line for each thing that was found and left out.
     """
 
     def __init__(self, folder: Place) -> None:
         self.folder = folder
+        self.notes: list[str] = []
         path = local_path(folder)
         self._lines: LineFiles | LineObjects = LineObjects(folder) if path is None else LineFiles(path)
         self._next: int | None = None
+        self._begun = False
 
     def append(self, event: Event) -> None:
         """Returns once the event is on the disk or in the store: what follows from it may then happen.
@@ -35,9 +41,12 @@ class Journal:
             DiskFull, StoreFailed: it cannot be written; the journal is as it was before, or the store has the event.
             SweepError: the journal is damaged, so nothing more is written to it.
         """
+        if self._next is None and not self._begun:
+            self._lines.abandon()
         number, self._next = self._next or self._read_on(), None
         try:
-            self._lines.append(number, encode(number, event))
+            with failures_told(self.folder):
+                self._lines.append(number, encode(number, event))
             self._next = number + 1
         except BaseException:
             self._next = None
@@ -51,17 +60,18 @@ class Journal:
             SweepError: a record is damaged or missing that is not the last one.
         """
         reader = _Reader()
-        for place, data in self._lines.read():
-            yield from reader.events(place, data)
+        for lines in self._lines.read():
+            yield from reader.events(lines)
         if self._next is None:
             self._next = reader.next
+        strangers = [f"{join(self.folder, name)} is not a file of the journal" for name in self._lines.strangers()]
+        self.notes = [*reader.notes, *(f"{line} and was not read" for line in strangers)]
 
     def _read_on(self) -> int:
         """The number to go on with. After an append that failed or was interrupted only what was written can tell."""
-        self._lines.abandon()
         reader = _Reader()
-        for place, data in self._lines.read():
-            for _ in reader.events(place, data):
+        for lines in self._lines.read():
+            for _ in reader.events(lines):
                 pass
         return reader.next
 
@@ -84,14 +94,22 @@ class SessionJournal(Journal):
     def __init__(self, folder: Place, check: Callable[[], None]) -> None:
         super().__init__(folder)
         self._check = check
+        self._broken: Unfinished | None = None
+
+    def begin(self) -> None:
+        """Take a place after all earlier writers: call it with the lock, before `read`. Raises a Halt."""
+        with self._ending(), failures_told(self.folder):
+            self._lines.begin()
+            self._begun = True
 
     def append(self, event: Event) -> None:
-        """As for any journal, but the errors that `resume` can follow come as the `reason` of a Halt."""
-        try:
-            self._check()
+        """As for any journal, but the errors that `resume` can follow come as the `reason` of a Halt.
+
+        An event is acknowledged only if the lock is held after it was written, so that whoever takes the lock has read
+        all that was acknowledged. After an error nothing more is written.
+        """
+        with self._ending():
             super().append(event)
-        except Unfinished as reason:
-            raise Halt(reason) from None
 
     def close(self) -> None:
         """Merges nothing of a run that may be another process's."""
@@ -101,20 +119,38 @@ class SessionJournal(Journal):
             self._lines.abandon()
         super().close()
 
+    @contextmanager
+    def _ending(self) -> Iterator[None]:
+        if self._broken:
+            raise Halt(self._broken)
+        try:
+            self._check()
+            yield
+            self._check()
+        except Unfinished as reason:
+            self._broken = reason
+            raise Halt(reason) from None
+
+
+@contextmanager
+def failures_told(place: Place) -> Iterator[None]:
+    """Turn an OSError of the disk or store into the end of the run that it means."""
+    try:
+        yield
+    except OSError as error:
+        raise unfinished(error, place) or error from None
+
 
 def encode(number: int, event: Event) -> bytes:
-    """The event's line, in ASCII, with what JSON lacks as `search_spaces.encode` writes it."""
-    text = b"%d %s" % (number, json.dumps(values.encode(event), separators=(",", ":")).encode())
+    """The event's line, in ASCII. NaN and infinity, which JSON lacks, are written as Python does."""
+    text = b"%d %s" % (number, json.dumps(event, separators=(",", ":")).encode())
     return b"%08x %s\n" % (zlib.crc32(text), text)
 
 
 def decode(line: bytes) -> tuple[int, Event] | None:
     """The number and the event of a line, or None if the line is damaged."""
     number = line_number(line)
-    if number is None:
-        return None
-    event = json.loads(line.split(b" ", 2)[2])
-    return number, values.decode(event) if b'"$' in line else event
+    return None if number is None else (number, json.loads(line.split(b" ", 2)[2]))
 
 
 class _Reader:
@@ -122,10 +158,12 @@ class _Reader:
 
     def __init__(self) -> None:
         self.next = 1
+        self.notes: list[str] = []
         self._damage = ""
 
-    def events(self, place: Place, data: bytes) -> Iterator[Event]:
+    def events(self, found: Lines) -> Iterator[Event]:
         """The events of one file."""
+        place, data = found.place, found.data
         lines = data.removesuffix(b"\n").split(b"\n") if data else []
         whole = 0
         for count, line in enumerate(lines, 1):
@@ -142,6 +180,15 @@ class _Reader:
             yield event
         if not _is_one_record(lines[whole:]):
             raise self._error(place)
+        self._note(found, lines[whole:])
+
+    def _note(self, found: Lines, tail: list[bytes]) -> None:
+        if any(b"\0" in line for line in tail) or (tail and found.data.endswith(b"\n")):
+            size = sum(map(len, tail))
+            self.notes.append(f"{found.place}: {size} damaged bytes after record {self.next - 1} were dropped")
+        if found.superseded is not None:
+            rule = "two processes were at work on the run at once; what the later one wrote counts"
+            self.notes.append(f"{found.place}: records from {found.superseded} on were dropped: {rule}")
 
     def _error(self, what: object) -> SweepError:
         return SweepError(f"{self._damage or what}: record {self.next} should be there whole, since others follow it")

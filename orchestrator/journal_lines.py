@@ -1,8 +1,7 @@
-"""Where a journal's lines are: files of a folder, or objects of a store. Both only ever grow at the end."""
+"""A journal's lines in files of a folder, or in objects of a store. Both only ever grow at the end."""
 
 from __future__ import annotations
 
-import errno
 import math
 import os
 import re
@@ -10,12 +9,12 @@ import zlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from itertools import count
 from pathlib import Path
+from typing import NamedTuple
 
-from orchestrator.errors import DiskFull, StoreFailed
 from trainables.storage import (
     Place,
-    StoreError,
     delete_tree,
     exists,
     join,
@@ -37,6 +36,54 @@ _NAME = 10
 
 _READERS = 16
 
+_FILE = re.compile(r"\d{6,}\.jsonl")
+_OBJECT = re.compile(r"\d{4}-\d{5}(/\d{10})?\.jsonl")
+
+
+class Lines(NamedTuple):
+    """The lines of one file or object that count.
+
+    superseded: the number of the first record that does not, since a later writer wrote it again; None if all count.
+    """
+
+    place: Place
+    data: bytes
+    superseded: int | None
+
+
+def _ends(firsts: list[int | None]) -> list[float]:
+    """The number at which the records of each file stop to count, given the first number of each, in order.
+
+    A writer begins after the last record that it has read. What those before it wrote from there on does not count:
+    they had lost the run and did not know it yet.
+    """
+    ends, end = [], math.inf
+    for first in reversed(firsts):
+        ends.append(end)
+        end = min(end, math.inf if first is None else first)
+    return ends[::-1]
+
+
+def _until(end: float, place: Place, data: bytes) -> Lines:
+    lines = data.split(b"\n")
+    first = line_number(lines[0])
+    if first is None or first + len(lines) - 1 <= end:
+        return Lines(place, data, None)
+    return Lines(place, b"".join(b"%s\n" % line for line in lines[: max(0, int(end) - first)]), int(end))
+
+
+def _create_after(last: int, folder: Path) -> int:
+    """Open a new file with the next free number."""
+    for number in count(last + 1):
+        with suppress(FileExistsError):  # of a process that begins at the same time
+            return os.open(folder / f"{number:06d}.jsonl", os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o644)
+    raise AssertionError("numbers do not end")
+
+
+def _first_number(path: Path) -> int | None:
+    with path.open("rb") as file:
+        return line_number(file.readline().removesuffix(b"\n"))
+
 
 def line_number(line: bytes) -> int | None:
     """The number of a line's record, or None if the line is damaged."""
@@ -53,16 +100,15 @@ class LineFiles:
         self._file: int | None = None
         self._size = 0
 
+    def begin(self) -> None:
+        """Take this writer's place after all others, before it writes."""
+        if self._file is None:
+            self._open()
+
     def append(self, number: int, line: bytes) -> None:
         """Returns once the line is on the disk. After an exception call `abandon`."""
-        try:
-            if self._file is None:
-                self._open()
-            self._write(line)
-        except OSError as error:
-            if error.errno in (errno.ENOSPC, errno.EDQUOT):
-                raise DiskFull(f"{self._folder}: {error.strerror}") from None
-            raise
+        self.begin()
+        self._write(line)
 
     def abandon(self) -> None:
         """Cuts off what the append that failed has written."""
@@ -74,12 +120,22 @@ class LineFiles:
         except OSError:
             self.close()  # what is torn is then this file's end, and another file follows it
 
-    def read(self) -> Iterator[tuple[Place, bytes]]:
-        for path in self.paths():
-            yield path, read_bytes(path)
+    def read(self) -> Iterator[Lines]:
+        paths = self._numbered()
+        ends = _ends([_first_number(path) for path in paths])
+        for path, end in zip(paths, ends, strict=True):
+            yield _until(end, path, read_bytes(path))
 
     def paths(self) -> list[Place]:
-        return [*sorted(self._folder.glob("*.jsonl"))]
+        return [*self._numbered()]
+
+    def strangers(self) -> list[str]:
+        """Files in the folder that are not of the journal, and are not read."""
+        return sorted({path.name for path in self._folder.glob("*.jsonl")} - {path.name for path in self._numbered()})
+
+    def _numbered(self) -> list[Path]:
+        paths = (path for path in self._folder.glob("*.jsonl") if _FILE.fullmatch(path.name))
+        return sorted(paths, key=lambda path: int(path.stem))
 
     def close(self) -> None:
         file, self._file = self._file, None
@@ -88,10 +144,8 @@ class LineFiles:
 
     def _open(self) -> None:
         make_folder(self._folder)
-        last = max((int(path.stem) for path in self._folder.glob("*.jsonl")), default=0)
-        path = self._folder / f"{last + 1:06d}.jsonl"
-        self._size = 0
-        self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o644)
+        last = max((int(path.stem) for path in self._numbered()), default=0)
+        self._size, self._file = 0, _create_after(last, self._folder)
         sync_folder(self._folder)
 
     def _write(self, line: bytes) -> None:
@@ -107,9 +161,7 @@ class LineObjects:
     """Each line is an object `0001-00001/0000000001.jsonl`; full blocks of them are merged into `0001-00001.jsonl`.
 
     The block is written before its parts are deleted, and parts beside their block are not read, so it can be broken
-    off at any moment. The first four digits count the processes that have written. Each begins with the number after
-    the last that it has read. What those before it wrote from that number on is not read: they had lost the run, and
-    did not know it yet.
+    off at any moment. The first four digits count the processes that have written.
     """
 
     def __init__(self, folder: Place) -> None:
@@ -118,34 +170,37 @@ class LineObjects:
         self._block = 1
         self._lines: list[bytes] = []
 
+    def begin(self) -> None:
+        """Take this writer's place after all others, before it writes: an empty line in a block 0 keeps it."""
+        self._count()
+        write_bytes(join(self._folder, f"{self._writer:04d}-00000", f"{0:010d}.jsonl"), b"")
+
     def append(self, number: int, line: bytes) -> None:
         """Returns once the line is in the store. After an exception call `abandon`."""
-        try:
-            if self._writer is None:
-                writers = (int(name[:4]) for name in list_files(self._folder))
-                self._writer, self._block = max(writers, default=0) + 1, 1
-            if len(self._lines) == _BLOCK:
-                self._merge()
-            write_bytes(join(self._folder, self._block_name(), f"{number:010d}.jsonl"), line)
-        except StoreError as error:
-            raise StoreFailed(str(error)) from None
+        if self._writer is None:
+            self._count()
+        if len(self._lines) == _BLOCK:
+            self._merge()
+        write_bytes(join(self._folder, self._block_name(), f"{number:010d}.jsonl"), line)
         self._lines.append(line)
+
+    def strangers(self) -> list[str]:
+        """Objects in the folder that are not of the journal, and are not read."""
+        return [name for name in list_files(self._folder) if not _OBJECT.fullmatch(name)]
+
+    def _count(self) -> None:
+        writers = (int(name[:4]) for name in list_files(self._folder) if _OBJECT.fullmatch(name))
+        self._writer, self._block = max(writers, default=0) + 1, 1
 
     def abandon(self) -> None:
         """Leaves the block as it is in the store, whatever of the append that failed has come there."""
         self._writer, self._lines = None, []
 
-    def read(self) -> Iterator[tuple[Place, bytes]]:
-        kept, end = [], math.inf
-        for place, data in reversed(list(self._read_all())):
-            lines = data.split(b"\n")
-            first = line_number(lines[0])
-            if first is not None:
-                whole = len(lines) - 1
-                data = data if first + whole <= end else b"".join(b"%s\n" % line for line in lines[: int(end) - first])
-                end = min(end, first)
-            kept.append((place, data))
-        yield from reversed(kept)
+    def read(self) -> Iterator[Lines]:
+        found = list(self._read_all())
+        ends = _ends([line_number(data.split(b"\n", 1)[0]) for _, data in found])
+        for (place, data), end in zip(found, ends, strict=True):
+            yield _until(end, place, data)
 
     def _read_all(self) -> Iterator[tuple[Place, bytes]]:
         names = self._names()
@@ -181,7 +236,7 @@ class LineObjects:
 
     def _names(self) -> list[str]:
         """Merged blocks, and the parts of the others, in order."""
-        names = [name for name in list_files(self._folder) if name.endswith(".jsonl")]
+        names = [name for name in list_files(self._folder) if _OBJECT.fullmatch(name)]
         merged = {name[:_NAME] for name in names if "/" not in name}
         return [name for name in names if "/" not in name or name[:_NAME] not in merged]
 

@@ -77,6 +77,7 @@ class Record:
         open: the trials that are not over, in the order of proposal.
         prior: what was learned from earlier runs, by their place.
         permanent: the places of errors that a trial of this session has met in two attempts in a row.
+        notes: what was found damaged or missing in the run, and what was done about it.
         limit: why no further trial is started and none goes on; empty while the search may go on.
         elapsed: seconds of all sessions together, from each one's first event to its last.
         searching: of these, the seconds of the search, times the trials that could run side by side: the workers' time.
@@ -93,6 +94,7 @@ class Record:
         self.prior: dict[str, list[Observation]] = {}
         self.permanent: set[str] = set()
         self.limit = ""
+        self.notes: list[str] = []
         self.elapsed = self.searching = self.proposing = 0.0
         self._slots = 1
         self._last_time = math.nan
@@ -121,17 +123,23 @@ class Record:
             except (AttributeError, KeyError, TypeError, ValueError):
                 raise SweepError(f"journal: event {number} does not follow from those before it: {event}") from None
 
-    def begin_session(self, slots: int, code: Mapping[str, Any] | None = None) -> None:
-        """Says that a driver begins to work on the run: what ran has no process now, limits are looked at anew.
+    def begin_session(self, slots: int, code: Mapping[str, Any] | None = None, sweep: str = "") -> None:
+        """Begin the work of a process on the run: what ran has no process now, limits are looked at anew.
 
         slots: how many trials it runs side by side. code: where the user's modules are, as in `UserCode.to_dict`.
+        sweep: its sweep as YAML, should the file get lost.
         """
         event = {"event": "session", "host": socket.gethostname(), "pid": os.getpid(), "slots": slots}
-        self._append({**event, "code": code} if code else event)
+        more = {"code": code, "sweep": sweep}
+        self._append({**event, **{name: value for name, value in more.items() if value}})
+
+    def note(self, text: str, trial: str = "") -> None:
+        """Keep a line for whoever looks at the run: what was found damaged or missing, and what was done."""
+        self._append({"event": "note", "trial": trial, "text": text})
 
     def learn(self, place: str, observations: Iterable[Observation]) -> None:
         """Adds what an earlier run has shown: the search is to go on alike when that run is no longer there."""
-        self._append({"event": "prior", "place": place, "observations": [_as_data(shown) for shown in observations]})
+        self._append({"event": "prior", "place": place, "observations": [asdict(shown) for shown in observations]})
 
     def propose(self, config: Config, seconds: float = 0.0, repeat: int = 0) -> Trial:
         """Adds a trial; `seconds` is what it took to find its configuration."""
@@ -323,10 +331,9 @@ class Record:
     def _on_limit(self, event: Event) -> None:
         self.limit = event["reason"]
 
+    def _on_note(self, event: Event) -> None:
+        self.notes.append(f"trial {event['trial']}: {event['text']}" if event["trial"] else event["text"])
+
     def _on_model(self, event: Event) -> None:
         row = event["row"]
         self.models[row["id"]] = {**self.models.get(row["id"], {}), **row}
-
-
-def _as_data(shown: Observation) -> dict[str, Any]:
-    return {**asdict(shown), "curve": list(shown.curve)}

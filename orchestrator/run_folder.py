@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pandas as pd
 
@@ -11,15 +12,17 @@ from orchestrator import analysis, tables
 from orchestrator.errors import SweepError
 from orchestrator.events import Event
 from orchestrator.journal import Journal
-from orchestrator.lock import LOCK, RunLock
+from orchestrator.lock import RunLock
+from orchestrator.new_run import SWEEP, NewRun, is_being_replaced
+from orchestrator.new_run import write_sweep as write_sweep
 from orchestrator.picking import Pick, pick
 from orchestrator.record import Record
 from orchestrator.stage import StageConfig, load_stage
-from orchestrator.sweep import Sweep, dump_sweep, load_sweep
+from orchestrator.sweep import Sweep, load_sweep
+from orchestrator.whole import JOURNAL, Parts
 from search_spaces import to_yaml
-from trainables.storage import Place, StoreError, children, delete_tree, exists, join, write_bytes
+from trainables.storage import Place, children, exists, join, write_bytes
 
-_SWEEP = "sweep.yaml"
 _PLAN = "plan.yaml"
 """Beside the sweep of students: the post-stage that wanted them."""
 STUDENTS = "students"
@@ -29,18 +32,22 @@ STUDENTS = "students"
 class Run:
     """What a run folder holds. Everything is computed from the journal when asked for."""
 
-    def __init__(self, folder: Place, sweep: Sweep) -> None:
+    def __init__(self, folder: Place, sweep: Sweep, notes: Sequence[str] = ()) -> None:
         self.folder, self.sweep = folder, sweep
+        self._notes = notes
 
     def record(self) -> Record:
-        """The run's record as of now."""
-        record = Record(self.sweep.metric, self.sweep.sign)
-        record.replay(self.events())
+        """The run's record as of now. Raises SweepError if the journal is damaged, or a part of it is missing."""
+        journal, record = Journal(join(self.folder, JOURNAL)), Record(self.sweep.metric, self.sweep.sign)
+        parts = Parts.of(self.folder)
+        record.replay(journal.read())
+        parts.check(record)
+        record.notes += [*self._notes, *journal.notes]
         return record
 
     def events(self) -> Iterator[Event]:
         """What happened, in order."""
-        return Journal(join(self.folder, "journal")).read()
+        return Journal(join(self.folder, JOURNAL)).read()
 
     def trials(self) -> pd.DataFrame:
         """A row a trial; see `orchestrator.tables.trials_table`."""
@@ -108,46 +115,41 @@ def open_run(path: Place) -> Run:
     """The run in a folder, or at a URI.
 
     Raises:
-        SweepError: the folder is not a run's.
+        SweepError: the folder is not a run's, or a part is missing that nothing else in it can replace.
         StorageError, StoreError: there is no such store, or it does not answer.
     """
     folder = join(path)
+    if is_being_replaced(folder):
+        rule = "its earlier run was being deleted when that was broken off; run the new sweep again"
+        raise SweepError(f"{folder}: must be the folder of a run, but {rule} with --replace")
     sweep = load_run_sweep(folder)
-    if sweep is None:
-        raise SweepError(f"{folder}: must be the folder of a run, but it holds no sweep.yaml")
-    return Run(folder, sweep)
+    if sweep is not None:
+        return Run(folder, sweep)
+    if not Journal(join(folder, JOURNAL)).paths():
+        raise SweepError(f"{folder}: must be the folder of a run, but it holds no {SWEEP}")
+    return Run(folder, _sweep_of_journal(folder), [f"{folder}: {SWEEP} is missing; its journal has the sweep"])
 
 
 def load_run_sweep(folder: Place) -> Sweep | None:
     """The sweep of the run in a folder; None if there is no run."""
-    return load_sweep(join(folder, _SWEEP), written=True) if is_run(folder) else None
+    return load_sweep(join(folder, SWEEP), written=True) if is_run(folder) else None
 
 
 def is_run(folder: Place) -> bool:
     """Whether there is a run in the folder."""
-    return exists(join(folder, _SWEEP))
+    return exists(join(folder, SWEEP))
 
 
-def check_new(sweep: Sweep, replace: bool) -> None:
-    """A run's folder must be new, or an earlier run that may be replaced. Changes nothing.
-
-    Raises:
-        SweepError: it is neither.
-    """
-    folder = sweep.folder
-    try:
-        inside = set(children(folder)) - {LOCK}
-    except OSError as error:
-        raise _unusable(folder, error) from None
-    if not inside:
-        return
-    if _SWEEP not in inside:
-        raise SweepError(f"name: {folder} must be free for the run, but it exists and is not the folder of a run")
-    if not replace:
-        raise SweepError(
-            f"name: a run {sweep.name!r} must not exist yet in {sweep.storage}; choose another, give --replace, or go "
-            f"on with it: halving resume {shlex.quote(str(folder))}"
-        )
+def _sweep_of_journal(folder: Place) -> Sweep:
+    """The sweep that the last process to work on the run had, where sweep.yaml is missing."""
+    sessions = (event for event in Journal(join(folder, JOURNAL)).read() if event.get("event") == "session")
+    values = [event["sweep"] for event in sessions if "sweep" in event]
+    if not values:
+        raise SweepError(f"{folder}: {SWEEP} is missing, and its journal is of a version that did not keep the sweep")
+    with TemporaryDirectory() as scratch:
+        copy = Path(scratch, SWEEP)
+        copy.write_text(values[-1], encoding="utf-8")
+        return load_sweep(copy, written=True)
 
 
 def make_folder(sweep: Sweep) -> None:
@@ -156,26 +158,10 @@ def make_folder(sweep: Sweep) -> None:
     Raises:
         SweepError: the folder cannot be written, or is at work.
     """
-    folder = sweep.folder
-    try:
-        if children(folder):
-            with RunLock(folder):
-                delete_tree(folder, keep=[LOCK])
-        write_sweep(sweep, folder)
-    except OSError as error:
-        raise _unusable(folder, error) from None
-
-
-def write_sweep(sweep: Sweep, folder: Place) -> None:
-    """Writes the resolved sweep, whole or not at all."""
-    write_bytes(join(folder, _SWEEP), dump_sweep(sweep).encode())
+    with NewRun(sweep, replace=True) as new, RunLock(sweep.folder):
+        new.begin()
 
 
 def write_plan(stage: StageConfig, folder: Place) -> None:
     """Writes the stage that wants the students in that folder, whole or not at all."""
-    write_bytes(join(folder, _PLAN), to_yaml(stage.model_dump()).encode())
-
-
-def _unusable(folder: Place, error: OSError) -> SweepError:
-    why = str(error) if isinstance(error, StoreError) else f"{folder} must be writable, but: {error.strerror}"
-    return SweepError(f"storage: {why}")
+    write_bytes(join(folder, _PLAN), to_yaml(stage.model_dump(mode="json")).encode())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
@@ -12,8 +13,9 @@ from orchestrator.data_fit import check_data
 from orchestrator.errors import LockLost, StoreFailed, SweepError, unfinished
 from orchestrator.journal import SessionJournal
 from orchestrator.lock import RunLock
+from orchestrator.new_run import SWEEP, NewRun, sweep_text
 from orchestrator.record import Record
-from orchestrator.run_folder import Run, check_new, make_folder, open_run, write_sweep
+from orchestrator.run_folder import Run, open_run
 from orchestrator.search import Session, search
 from orchestrator.signals import Halt, StopRequest
 from orchestrator.stage import StageConfig
@@ -21,7 +23,8 @@ from orchestrator.sweep import Sweep, changed
 from orchestrator.tables import write_tables
 from orchestrator.user_code import UserCode
 from orchestrator.warm_start import earlier_observations
-from trainables.storage import Place, join
+from orchestrator.whole import JOURNAL, replayed
+from trainables.storage import Place, join, write_bytes
 
 
 def run(sweep: Sweep, *, replace: bool = False, quiet: bool = False) -> Run:
@@ -39,11 +42,10 @@ def run(sweep: Sweep, *, replace: bool = False, quiet: bool = False) -> Run:
     UserCode.here(sweep.folder, sweep.beside).look_up()
     check(sweep, sweep.folder)
     earlier_observations(sweep.search.warm_start, sweep)
-    check_new(sweep, replace)
-    with connected():
+    with NewRun(sweep, replace) as new, connected():
         slots(sweep.workers)
-        make_folder(sweep)
         with RunLock(sweep.folder) as lock:
+            new.begin()
             return _work(sweep, sweep.folder, lock, quiet)
 
 
@@ -65,9 +67,11 @@ def resume(path: Place, changes: Mapping[str, Any] | None = None, *, quiet: bool
     UserCode.of_run(before.folder, before.events()).look_up()
     sweep = changed(before.sweep, changes or {})
     check(sweep, before.folder)
+    text = sweep_text(sweep)
     with RunLock(before.folder) as lock, connected():
         slots(sweep.workers)
-        write_sweep(sweep, before.folder)
+        _check_same(before)
+        write_bytes(join(before.folder, SWEEP), text)
         return _work(sweep, before.folder, lock, quiet)
 
 
@@ -84,7 +88,7 @@ def compress_run(path: Place, stage: StageConfig | None = None, *, quiet: bool =
     before = open_run(path)
     UserCode.of_run(before.folder, before.events()).look_up()
     stage = stage or before.sweep.compress or StageConfig()
-    sweep = changed(before.sweep, {"compress": stage.model_dump()})
+    sweep = changed(before.sweep, {"compress": stage.model_dump(mode="json")})
     record = before.record()
     parents = len(record.best_over(stage.best))
     check(sweep, before.folder, parents)
@@ -93,31 +97,40 @@ def compress_run(path: Place, stage: StageConfig | None = None, *, quiet: bool =
         raise SweepError(f"{before.folder}: must have a trial with a result to compress, but it has none{yet}")
     with RunLock(before.folder) as lock, connected():
         slots(sweep.workers)
+        _check_same(before)
         return _work(sweep, before.folder, lock, quiet, searches=False)
+
+
+def _check_same(before: Run) -> None:
+    """Raises SweepError if another process has changed the run between its opening and its lock."""
+    if open_run(before.folder).sweep != before.sweep:
+        raise SweepError(f"{before.folder}: must stay as it was when it was opened, but another process has changed it")
 
 
 def _work(sweep: Sweep, folder: Place, lock: RunLock, quiet: bool, *, searches: bool = True) -> Run:
     """A session on a run whose lock is held: from what its journal says to the end of the run."""
-    journal = SessionJournal(join(folder, "journal"), lock.check)
+    journal = SessionJournal(join(folder, JOURNAL), lock.check)
     record = Record(sweep.metric, sweep.sign, journal)
     try:
-        events = list(journal.read())
-        record.replay(events)
+        events = replayed(journal, record, folder)
+        for note in () if quiet else record.notes:
+            print(f"halving: {note}", file=sys.stderr)
         with StopRequest() as request:
             code = UserCode.of_run(folder, events, sweep.beside)
-            session = Session(request, lock.check, quiet, code)
+            session = Session(request, lock, quiet, code)
             if searches:
                 search(sweep, folder, record, events, session)
             else:
-                record.begin_session(slots(sweep.workers), code.to_dict())
+                record.begin_session(slots(sweep.workers), code.to_dict(), sweep_text(sweep).decode())
             if sweep.compress:
                 compress_best(sweep, sweep.compress, record, folder, session)
-        lock.check()
-        write_tables(record, folder)
+        write_tables(record, folder, lock.check)
     except Halt as halt:
-        if not isinstance(halt.reason, LockLost | StoreFailed):
-            with suppress(OSError):
-                write_tables(record, folder)
+        if isinstance(halt.reason, LockLost):
+            lock.lose(halt.reason)
+        if not isinstance(halt.reason, StoreFailed):
+            with suppress(OSError, LockLost):
+                write_tables(record, folder, lock.check)
         raise halt.reason from None
     except OSError as error:
         raise unfinished(error) or error from None

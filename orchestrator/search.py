@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 import math
 import tempfile
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,8 @@ from ray import tune
 
 from orchestrator.cluster import slots
 from orchestrator.events import Event
+from orchestrator.lock import RunLock
+from orchestrator.new_run import sweep_text
 from orchestrator.progress import Progress
 from orchestrator.ray_searcher import RaySearcher
 from orchestrator.ray_trial import TorchTrial
@@ -25,7 +27,6 @@ from orchestrator.signals import StopRequest
 from orchestrator.sweep import Sweep, WorkerConfig
 from orchestrator.user_code import UserCode
 from orchestrator.warm_start import earlier_observations
-from search_spaces import encode
 from trainables.storage import Place, absolute, join
 
 
@@ -33,12 +34,12 @@ from trainables.storage import Place, absolute, join
 class Session:
     """A process at work on a run.
 
-    request: whether it has been asked to stop. holds_lock: raises Halt when the run may be another process's. quiet:
-    shows no progress. code: where the user's modules are.
+    request: whether it has been asked to stop. lock: on the run. quiet: shows no progress. code: where the user's
+    modules are.
     """
 
     request: StopRequest
-    holds_lock: Callable[[], None]
+    lock: RunLock
     quiet: bool
     code: UserCode
 
@@ -63,7 +64,7 @@ def search(
     """
     earlier = _learned(sweep, record, session.quiet)
     concurrent = int(min(slots(sweep.workers), sweep.concurrent or math.inf))
-    record.begin_session(concurrent, session.code.to_dict())
+    record.begin_session(concurrent, session.code.to_dict(), sweep_text(sweep).decode())
     for place, observations in earlier.items():
         record.learn(place, observations)
     asha, retention = Asha(sweep, record), Retention(record, folder, sweep.keep_checkpoints)
@@ -75,7 +76,7 @@ def search(
         searcher or sweep_searcher(sweep),
         record,
         sweep.search if searcher is None else sweep.search.model_copy(update={"trials": None}),
-        lambda trial: {**_job(sweep, trial, folder, asha.rungs()), "code": session.code.to_dict()},
+        lambda trial: _job(sweep, trial, folder, asha.rungs(), session),
         minds_limit=searcher is None,
     )
     with Progress(sweep, record, quiet=session.quiet):
@@ -101,12 +102,13 @@ def _learned(sweep: Sweep, record: Record, quiet: bool) -> dict[str, list[Observ
     return {place: earlier_observations([place], sweep, tell) for place in new}
 
 
-def _job(sweep: Sweep, trial: Trial, folder: Place, rungs: Sequence[int]) -> dict[str, Any]:
+def _job(sweep: Sweep, trial: Trial, folder: Place, rungs: Sequence[int], session: Session) -> dict[str, Any]:
     """What the process of a trial needs to know; see TorchTrial."""
     start = {
-        "config": encode(sweep.trial_config(trial.config, trial.repeat).model_dump()),
+        "config": sweep.trial_config(trial.config, trial.repeat).model_dump(mode="json"),
         "folder": str(absolute(join(folder, "checkpoints", trial.id))),
         "known_epochs": len(trial.epochs),
+        "claim": asdict(session.lock.claim),
         "save_at": list(rungs),
     }
     if sweep.has_own_loop:
@@ -116,6 +118,7 @@ def _job(sweep: Sweep, trial: Trial, folder: Place, rungs: Sequence[int]) -> dic
         "start": start,
         "workers": sweep.workers.model_dump(),
         "hang_after": sweep.faults.hang_after,
+        "code": session.code.to_dict(),
     }
 
 

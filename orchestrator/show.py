@@ -57,6 +57,8 @@ def show(run: Run, *, count: int = 10, stage: StageConfig | None = None) -> None
     for one in [stage] if stage else run.stages().values():
         if picked := pick(models, one.bounds):
             console.print(picked.told(one.bounds), markup=False, highlight=False, soft_wrap=True)
+    for note in record.notes:
+        console.print(f"note: {note}", markup=False, highlight=False, soft_wrap=True)
     console.print(f"{len(trials)} trials, {len(models)} models in {run.folder}", soft_wrap=True, highlight=False)
 
 

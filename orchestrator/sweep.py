@@ -22,11 +22,10 @@ from orchestrator.sections import (
     SpaceField,
     WorkerConfig,
     folder_name,
-    values_under,
 )
 from orchestrator.settings_file import load_mapping
 from orchestrator.stage import StageConfig, is_control
-from search_spaces import Config, SpaceError, nearest, same, shorten, to_yaml
+from search_spaces import Config, SpaceError, nearest, shorten, to_yaml
 from trainables import METRIC_MODES, ModelError, SettingError, TrainConfig, check_model, metric_names
 from trainables.compress import StudentConfig, StudentTask
 from trainables.config import Count, Seed, expand_home
@@ -97,7 +96,7 @@ class Sweep(Section):
     limits: LimitConfig = LimitConfig()
     faults: FaultConfig = FaultConfig()
     keep_checkpoints: Count = 5
-    train: Annotated[dict[str, Any], values_under("train")] = Field(default_factory=dict)
+    train: dict[str, Any] = Field(default_factory=dict)
     compress: StageConfig | None = None
 
     @property
@@ -388,7 +387,7 @@ def changed(sweep: Sweep, changes: Mapping[str, Any]) -> Sweep:
     Raises:
         SweepError: they are no sweep, or would make what has been trained worthless.
     """
-    values = sweep.model_dump()
+    values = sweep.model_dump(mode="json")
     for key, value in changes.items():
         old = values.get(key)
         values[key] = (
@@ -399,11 +398,11 @@ def changed(sweep: Sweep, changes: Mapping[str, Any]) -> Sweep:
         old, new = (getattr(one, key) for one in (sweep, after))
         if key == "train":
             old, new = ({name: train[name] for name in train if name not in _FREE_OF_TRAIN} for train in (old, new))
-        if not same(old, new):
+        if old != new:
             raise SweepError(f"{key}: must stay {shorten(old)} when a run is resumed, but got {shorten(new)}")
     return after
 
 
 def dump_sweep(sweep: Sweep) -> str:
     """YAML that loads to an equal sweep."""
-    return to_yaml(sweep.model_dump())
+    return to_yaml(sweep.model_dump(mode="json"))

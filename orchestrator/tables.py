@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import fields
 from io import BytesIO
 from typing import Any
@@ -64,12 +64,16 @@ def models_table(record: Record) -> pd.DataFrame:
     return _frame(list(record.models.values()), [field.name for field in fields(CompressedModel)])
 
 
-def write_tables(record: Record, folder: Place) -> None:
-    """Writes the three Parquet files, each whole or not at all."""
+def write_tables(record: Record, folder: Place, check: Callable[[], None] = lambda: None) -> None:
+    """Writes the three Parquet files, each whole or not at all.
+
+    check: called before each; raises if the run is no longer this process's.
+    """
     tables = {"trials": trials_table, "epochs": epochs_table, "models": models_table}
     for name, table in tables.items():
         buffer = BytesIO()
         pq.write_table(pa.Table.from_pandas(table(record), preserve_index=False), buffer)
+        check()
         write_bytes(join(folder, f"{name}.parquet"), buffer.getbuffer())
 
 

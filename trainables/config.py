@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from copy import deepcopy
 from math import sqrt
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, ValidationError, ValidationInfo, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 from pydantic_core import InitErrorDetails
 
 from trainables.settings import Settings
@@ -20,7 +19,7 @@ Count = Annotated[int, Field(ge=1, le=10**9)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 """What every random generator takes."""
 Probability = Annotated[float, Field(ge=0, le=1)]
-Names = Annotated[tuple[str, ...], Field(strict=False), PlainSerializer(list)]
+Names = Annotated[tuple[str, ...], Field(strict=False)]
 """A list in YAML; a tuple here, so that a config can be a key."""
 
 
@@ -126,7 +125,7 @@ class ModelConfig(Settings):
     @property
     def arguments(self) -> dict[str, Any]:
         """The keyword arguments of the builder."""
-        return deepcopy(self.model_extra or {})
+        return dict(self.model_extra or {})
 
 
 class OptimizerConfig(Settings):
@@ -238,9 +237,7 @@ class TrainConfig(Settings):
         precision: of the model's operations; auto is bfloat16 on GPUs that have it, float32 elsewhere. Weights, losses
             and evaluation stay float32.
         channels_last: the layout of images in memory; None has it for shipped models, whose code allows either.
-        compile: auto records a step on a GPU as a CUDA graph and replays it, where it does the same each time; graph
-            is an error where there is no GPU or more than one worker; off, and false, launch each step from Python;
-            true is torch.compile, whose minutes are worth it for long trainings.
+        compile: torch.compile, whose minutes are worth it for long trainings.
     """
 
     data: DataConfig = DataConfig()
@@ -258,7 +255,7 @@ class TrainConfig(Settings):
     accumulate: Count = 1
     precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     channels_last: bool | None = None
-    compile: bool | Literal["auto", "graph", "off"] = "auto"
+    compile: bool = False
 
     @field_validator("precision")
     @classmethod
@@ -268,20 +265,6 @@ class TrainConfig(Settings):
         if precision == "float16" and parallel and parallel.stages > 1:
             raise ValueError(f"must be auto, float32 or bfloat16 where parallel.stages is above 1, but got {precision}")
         return precision
-
-    @field_validator("compile", mode="before")
-    @classmethod
-    def _off_is_false(cls, compile: Any) -> Any:
-        """As YAML reads `off`, and as earlier versions wrote it."""
-        return "off" if compile is False else compile
-
-    @field_validator("compile")
-    @classmethod
-    def _graphs_are_whole(cls, compile: Any, info: ValidationInfo) -> Any:
-        parallel = info.data.get("parallel")
-        if compile == "graph" and parallel and parallel.stages > 1:
-            raise ValueError(f"must be auto, off or true where parallel.stages is above 1, but got {compile}")
-        return compile
 
     @field_validator("schedule")
     @classmethod

@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, Self
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 Place = Path | str
@@ -28,7 +28,14 @@ class StorageError(ValueError):
 
 
 class StoreError(OSError):
-    """An object store that does not answer or refuses; the message names the place and says what the store said."""
+    """A disk or an object store that fails, refuses or does not answer; the message has the place and the reason."""
+
+    def __init__(self, message: str, number: int | None = None) -> None:
+        super().__init__(message)
+        self.errno = number
+
+    def __reduce__(self) -> tuple[type[Self], tuple[str, int | None]]:
+        return type(self), (str(self), self.errno)
 
 
 def check_uri(uri: str) -> None:
@@ -75,7 +82,8 @@ def read_bytes(place: Place) -> bytes:
     """All of a file. Raises FileNotFoundError."""
     path = local_path(place)
     if path is not None:
-        return path.read_bytes()
+        with _local(path):
+            return path.read_bytes()
     with _remote(str(place)) as (system, key), system.open_input_stream(key) as file:
         data: bytes = file.read()
     return data
@@ -89,7 +97,8 @@ def write_bytes(place: Place, data: bytes | memoryview) -> None:
     """
     path = local_path(place)
     if path is not None:
-        _replace(path, data)
+        with _local(path):
+            _replace(path, data)
         return
     with _remote(str(place)) as (system, key), system.open_output_stream(key) as file:
         file.write(data)
@@ -99,7 +108,8 @@ def exists(place: Place) -> bool:
     """Whether a file is there."""
     path = local_path(place)
     if path is not None:
-        return path.is_file()
+        with _local(path):
+            return path.is_file()
     with _remote(str(place)) as (system, key):
         return bool(system.get_file_info(key).is_file)
 
@@ -110,10 +120,9 @@ def children(folder: Place) -> list[str]:
     if path is None:
         with _remote(str(folder)) as (system, key):
             return sorted(info.base_name for info in _infos(system, key, recursive=False))
-    try:
+    with suppress(FileNotFoundError), _local(path):
         return sorted(os.listdir(path))
-    except FileNotFoundError:
-        return []
+    return []
 
 
 def list_files(folder: Place) -> list[str]:
@@ -129,11 +138,24 @@ def modified(folder: Place) -> dict[str, float]:
             infos = [info for info in _infos(system, key, recursive=True) if info.is_file]
         return {info.path.removeprefix(f"{key}/"): info.mtime_ns / 1e9 for info in infos}
     times = {}
-    for file in path.rglob("*"):
-        with suppress(FileNotFoundError):  # removed since it was listed
-            if file.is_file():
-                times[file.relative_to(path).as_posix()] = file.stat().st_mtime
+    with _local(path):
+        for file in path.rglob("*"):
+            with suppress(FileNotFoundError):  # removed since it was listed
+                if file.is_file():
+                    times[file.relative_to(path).as_posix()] = file.stat().st_mtime
     return times
+
+
+def move(place: Place, to: Place) -> None:
+    """Renames a file, in place of what was there; in an object store it is copied and then removed."""
+    path, target = local_path(place), local_path(to)
+    if path is not None and target is not None:
+        with _local(path):
+            path.replace(target)
+            sync_folder(target.parent)
+        return
+    write_bytes(to, read_bytes(place))
+    delete_file(place)
 
 
 def delete_file(place: Place) -> None:
@@ -141,7 +163,8 @@ def delete_file(place: Place) -> None:
     path = local_path(place)
     with suppress(FileNotFoundError):
         if path is not None:
-            path.unlink()
+            with _local(path):
+                path.unlink()
             return
         with _remote(str(place)) as (system, key):
             system.delete_file(key)
@@ -152,7 +175,8 @@ def delete_tree(folder: Place, *, keep: Collection[str] = ()) -> None:
     path = local_path(folder)
     with suppress(FileNotFoundError):
         if path is not None:
-            _delete_local(path, keep)
+            with _local(path):
+                _delete_local(path, keep)
             return
         with _remote(str(folder)) as (system, key):
             _delete_remote(system, key, keep)
@@ -241,6 +265,17 @@ def _infos(system: Any, key: str, *, recursive: bool) -> list[Any]:
 
     infos: list[Any] = system.get_file_info(FileSelector(key, allow_not_found=True, recursive=recursive))
     return infos
+
+
+@contextmanager
+def _local(path: Path) -> Iterator[None]:
+    """What the disk refuses in the context is a StoreError, except that something is not there."""
+    try:
+        yield
+    except (FileNotFoundError, StoreError):
+        raise
+    except OSError as error:
+        raise StoreError(f"{path}: {error.strerror or error}", error.errno) from None
 
 
 @contextmanager

@@ -13,7 +13,8 @@ import torch
 from torch import nn
 
 from trainables.batches import Batches
-from trainables.checkpoint import CheckpointError, differing, load_checkpoint, save_checkpoint
+from trainables.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
+from trainables.claim import Claim
 from trainables.config import TrainConfig
 from trainables.data import load_data
 from trainables.model_state import load_model_state
@@ -26,7 +27,7 @@ CHECKPOINT = "last.pt"
 TIMED = ("data", "build", "train", "evaluate", "checkpoint")
 VERSION = 3
 """Of the checkpoints, which hold {"version", "config", "history", "trainer"}."""
-_MAY_DIFFER = ("epochs", "parallel", "run", "compile")
+_MAY_DIFFER = ("epochs", "parallel", "run")
 # A checkpoint is due after so many times the seconds that writing the last one took: saving costs 5% at the most.
 _TRAINING_PER_SAVING = 20
 
@@ -65,20 +66,28 @@ class Worker:
         self._history: list[dict[str, Any]] = []
         self._known = 0
         self._path: Place | None = None
+        self._claim: Claim | None = None
         self._save_at: frozenset[int] = frozenset()
         self._unsaved_s = self._saving_s = 0.0
         self._timing = dict.fromkeys(TIMED, 0.0)
 
     def begin(
-        self, config: dict[str, Any], folder: str | None, known_epochs: int = 0, save_at: Iterable[int] = ()
+        self,
+        config: dict[str, Any],
+        folder: str | None,
+        known_epochs: int = 0,
+        save_at: Iterable[int] = (),
+        claim: Mapping[str, str] | None = None,
     ) -> None:
         """Leaves the trial before and starts that of `config`, from the folder's checkpoint if it has one.
 
         known_epochs: how many of the trial's epochs were reported before; they are not reported again. save_at: the
-        epochs after which it may be stopped for good. Only rank 0 reads and writes the folder. Raises CheckpointError
-        for a damaged checkpoint or another config's, and StoreError if the folder's store fails.
+        epochs after which it may be stopped for good. claim: of a `Claim`, without which nothing is written. Only rank
+        0 reads and writes the folder. Raises CheckpointError for a damaged checkpoint or another config's, and
+        StoreError if the folder cannot be read.
         """
-        self._trainer, self._epochs = None, iter(())  # which gives the memory of the trial before back
+        self._claim = Claim(**claim) if claim else None
+        self._trainer = None
         self._save_at = frozenset(save_at)
         self._path = join(folder, CHECKPOINT) if folder is not None else None
         self._unsaved_s = 0.0
@@ -94,7 +103,7 @@ class Worker:
         with self._timed("data"):
             data = _load_data(checked.data)
         with self._timed("build"):
-            return checked.model_dump(), Trainer(checked, data, group=self.group)
+            return checked.model_dump(mode="json"), Trainer(checked, data, group=self.group)
 
     def _told(self, metrics: EpochMetrics) -> dict[str, Any]:
         """What is reported of an epoch that has just been trained."""
@@ -133,6 +142,8 @@ class Worker:
             state = {"version": VERSION, "config": self._config, "history": self._history}
             state["trainer"] = self._trainer.state_dict()
             if self.group.rank == 0:
+                if self._claim:
+                    self._claim.check()
                 save_checkpoint(self._path, state)
         self._unsaved_s, self._saving_s = 0.0, self._timing["checkpoint"] - before
 
@@ -192,7 +203,8 @@ def _checked(saved: dict[str, Any], config: dict[str, Any], path: Place) -> dict
     for one in (ours, theirs):
         if "data" in one:
             one["data"] = {**one["data"], "path": None}  # data may be elsewhere by now, or on another machine
-    if different := differing(ours, theirs, but=_MAY_DIFFER):
+    different = [key for key in ours if key not in _MAY_DIFFER and ours[key] != theirs.get(key)]
+    if different:
         raise CheckpointError(f"{path} was made with another {', '.join(different)}")
     return saved
 

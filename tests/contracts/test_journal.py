@@ -218,8 +218,8 @@ def test_a_store_that_refuses_an_append_is_an_error_of_that_append(s3_folder):
 
 
 @pytest.mark.parametrize("late", [1, 70])
-def test_what_is_written_late_by_one_who_lost_the_run_is_not_read(s3_folder, late):
-    loser, winner = Journal(s3_folder), Journal(s3_folder)
+def test_what_is_written_late_by_one_who_lost_the_run_is_not_read_and_said(folder, late):
+    loser, winner = Journal(folder), Journal(folder)
     for number in range(3):
         loser.append({"number": number})
     winner.append({"number": 3})
@@ -227,10 +227,54 @@ def test_what_is_written_late_by_one_who_lost_the_run_is_not_read(s3_folder, lat
         loser.append({"number": "late"})
     winner.append({"number": 4})
     expected = [{"number": number} for number in range(5)]
-    assert list(Journal(s3_folder).read()) == expected
+    assert list(Journal(folder).read()) == expected
     loser.close()
     winner.close()
-    assert list(Journal(s3_folder).read()) == expected
+    reader = Journal(folder)
+    assert list(reader.read()) == expected
+    assert any("records from 4 on were dropped: two processes were at work" in note for note in reader.notes)
+    write(folder, [5])
+    assert numbers(folder) == list(range(6))
+
+
+def test_a_writer_that_begins_before_it_writes_comes_before_those_that_began_later(folder):
+    first = SessionJournal(folder, list)
+    first.begin()
+    second = SessionJournal(folder, list)
+    second.begin()
+    for number in range(3):
+        second.append({"number": number})
+    first.append({"number": "lost"})  # as if a check had passed and the process had then stood still
+    assert numbers(folder) == [0, 1, 2]
+
+
+def test_what_is_no_file_of_the_journal_is_left_alone_and_said(folder):
+    write(folder, range(2))
+    for name in ("000001 (copy).jsonl", "notes.jsonl", "0001-00001 (1).jsonl"):
+        write_bytes(join(folder, name), read_bytes(Journal(folder).paths()[0]))
+    write(folder, [2])
+    reader = Journal(folder)
+    assert [event["number"] for event in reader.read()] == [0, 1, 2]
+    assert len(reader.notes) == 3
+    assert "000001 (copy).jsonl" in reader.notes[0]
+    assert "is not a file of the journal and was not read" in reader.notes[0]
+
+
+def test_an_event_is_acknowledged_only_while_the_lock_is_held_after_it_was_written(folder):
+    checks = []
+
+    def check():
+        checks.append(True)
+        if len(checks) == 4:
+            raise LockLost("gone while it was written")
+
+    journal = SessionJournal(folder, check)
+    journal.append({"number": 0})
+    with pytest.raises(Halt, match="gone while"):
+        journal.append({"number": 1})
+    with pytest.raises(Halt, match="gone while"):
+        journal.append({"number": 2})
+    assert numbers(folder) == [0, 1]
 
 
 def test_what_keeps_an_event_out_of_a_sessions_journal_ends_the_session(s3_folder):

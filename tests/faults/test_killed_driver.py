@@ -94,7 +94,7 @@ def test_a_second_process_on_the_same_run_is_refused(drive, sweep):
     assert first.wait_until(lambda events: len(events) > 3)
     second = drive(first.folder)
     assert second.finish() == 2
-    assert "at work on" in second.output
+    assert "is in use by process" in second.output
 
 
 @pytest.mark.slow

@@ -172,6 +172,34 @@ def test_a_block_of_zeros_at_the_end_is_one_torn_record(tmp_path, kilobyte):
     assert (len(found), error) == (12, "")
 
 
+@pytest.mark.parametrize("lines", [1, 3])
+def test_lines_that_became_zeros_are_said(tmp_path, kilobyte, lines):
+    whole = kilobyte[0]
+    start = [place for place, byte in enumerate(whole) if byte == 10][-1 - lines] + 1
+    (tmp_path / "000001.jsonl").write_bytes(whole[:start] + bytes(len(whole) - start))
+    journal = Journal(tmp_path)
+    assert [event["number"] for event in journal.read()] == list(range(12 - lines))
+    (note,) = journal.notes
+    assert f"{len(whole) - start} damaged bytes after record {12 - lines} were dropped" in note
+
+
+def test_a_line_that_a_kill_has_torn_is_not_worth_a_word(tmp_path, kilobyte):
+    (tmp_path / "000001.jsonl").write_bytes(kilobyte[0][:-5])
+    journal = Journal(tmp_path)
+    assert len(list(journal.read())) == 11
+    assert journal.notes == []
+
+
+def test_a_line_is_on_the_disk_before_it_is_acknowledged(tmp_path, monkeypatch):
+    calls = []
+    for name in ("write", "fdatasync"):
+        real = getattr(os, name)
+        monkeypatch.setattr(os, name, lambda *args, name=name, real=real: (calls.append(name), real(*args))[1])
+    journal = Journal(tmp_path)
+    journal.append({"number": 0})
+    assert calls[-2:] == ["write", "fdatasync"]
+
+
 def test_two_damaged_records_at_the_end_are_too_many_to_drop(tmp_path, kilobyte):
     whole, last = kilobyte
     harmed = harm(harm(whole, last + 20, "flip", 1), last - 20, "flip", 1)

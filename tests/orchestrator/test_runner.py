@@ -166,6 +166,6 @@ def test_more_workers_than_the_cluster_has_is_an_error_before_anything_starts(ti
 def test_a_run_is_not_overwritten_unasked(tiny):
     sweep = tiny(search={"name": "random", "trials": 1})
     run(sweep, quiet=True)
-    with pytest.raises(SweepError, match="'tiny' must not exist yet"):
+    with pytest.raises(SweepError, match="a run named 'tiny' already exists in"):
         run(sweep, quiet=True)
     assert len(run(sweep, quiet=True, replace=True).trials()) == 1

@@ -71,7 +71,7 @@ def test_a_run_in_a_store_extended_is_the_longer_run_on_a_disk(tiny, stored, s3_
     best = after.best()["trial"].iloc[0]
     assert load_checkpoint(join(after.folder, "checkpoints", best, "last.pt"))["history"]
 
-    with pytest.raises(SweepError, match=r"must not exist yet in s3:.* halving resume 's3://"):
+    with pytest.raises(SweepError, match=r"already exists in s3:.* halving resume 's3://"):
         run(after.sweep, quiet=True)
     make_folder(after.sweep)
     assert list_files(after.folder) == ["sweep.yaml"]

@@ -12,7 +12,8 @@ from typing import Any
 
 from torch import Tensor
 
-from trainables.checkpoint import CheckpointError, differing, load_checkpoint, save_checkpoint
+from trainables.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
+from trainables.claim import Claim
 from trainables.storage import Place, exists, join
 
 CHECKPOINT = "last.pt"
@@ -56,6 +57,7 @@ class LoopTrial:
         self.seed: int = config["seed"]
         self.epochs: int = config["epochs"]
         self.folder = folder
+        self.claim: Claim | None = None
         self._config, self._metric = dict(config), metric
         self._path = None if folder is None else join(folder, CHECKPOINT)
         self._checkpoint = self._read()
@@ -113,6 +115,8 @@ class LoopTrial:
         history = self._history[: self._reported]
         self._checkpoint = {"version": _VERSION, "config": self._config, "state": self._state, "history": history}
         if self._path is not None:
+            if self.claim:
+                self.claim.check()
             save_checkpoint(self._path, self._checkpoint)
         self._unsaved = False
         self._saving_s += time.perf_counter() - started
@@ -124,7 +128,8 @@ class LoopTrial:
         saved = load_checkpoint(self._path)
         if saved.get("version") != _VERSION or "state" not in saved:
             raise CheckpointError(f"{self._path} was not written by this version's trial.save()")
-        if different := differing(self._config, saved["config"], but=["epochs"]):
+        different = [key for key in self._config if key != "epochs" and saved["config"].get(key) != self._config[key]]
+        if different:
             raise CheckpointError(f"{self._path} was made with another {', '.join(different)}")
         return saved
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from copy import deepcopy
+from collections.abc import Mapping
 from threading import Semaphore, Thread
 from typing import Any
 
+from trainables.claim import Claim
 from trainables.failure import kind_and_text
 from trainables.loop.config import LoopConfig, find_loop
 from trainables.loop.trial import LoopError, LoopStopped, LoopTrial
@@ -23,17 +24,26 @@ class LoopWorker:
         self._known = 0
 
     def begin(
-        self, config: dict[str, Any], folder: str | None, known_epochs: int = 0, *, trial: str = "", metric: str = ""
+        self,
+        config: dict[str, Any],
+        folder: str | None,
+        known_epochs: int = 0,
+        *,
+        claim: Mapping[str, str] | None = None,
+        trial: str = "",
+        metric: str = "",
     ) -> None:
         """Ends the trial before and starts that of `config`, a LoopConfig's values, from the folder's checkpoint.
 
-        known_epochs: how many of its reports are known; they are not told again. trial: its id. metric: what each
-        report must have. Raises LoopError, CheckpointError and StoreError.
+        known_epochs: how many of its reports are known; they are not told again. claim: of a `Claim`, without which
+        nothing is written. trial: its id. metric: what each report must have. Raises LoopError, CheckpointError and
+        StoreError.
         """
         self.close(wait=None)
         checked = LoopConfig.model_validate(config)
         place = None if folder is None else join(folder)
         self._trial = _SteppedTrial(checked, id=trial, folder=place, metric=metric or None)
+        self._trial.claim = Claim(**claim) if claim else None
         self._known = known_epochs
 
     def epoch(self) -> dict[str, Any]:
@@ -68,7 +78,7 @@ class _SteppedTrial(LoopTrial):
     """A trial whose loop goes on only when told to: loop and worker take turns, never run side by side."""
 
     def __init__(self, config: LoopConfig, *, id: str, folder: Place | None, metric: str | None) -> None:
-        super().__init__(config.model_dump(), id=id, folder=folder, metric=metric)
+        super().__init__(config.model_dump(mode="json"), id=id, folder=folder, metric=metric)
         self.ended = False
         self._loop = find_loop(config.loop)
         self._go, self._back = Semaphore(0), Semaphore(0)
@@ -109,7 +119,7 @@ class _SteppedTrial(LoopTrial):
     def _run(self) -> None:
         self._go.acquire()
         try:
-            self._loop(deepcopy(self._config["arguments"]), self)  # which may change them; the checkpoint has ours
+            self._loop(dict(self._config["arguments"]), self)
             self._write()
         except LoopStopped:
             pass
