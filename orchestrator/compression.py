@@ -27,9 +27,10 @@ from orchestrator.stage import StageConfig, is_control
 from orchestrator.students import chosen, control_of, student_searcher, student_sweep
 from orchestrator.sweep import Sweep
 from orchestrator.tables import models_table, write_tables
-from orchestrator.whole import JOURNAL, replayed
+from orchestrator.whole import CHECKPOINTS, JOURNAL, replayed
 from search_spaces import shorten
 from trainables import Dataset, load_data
+from trainables.checkpoint import CheckpointError, load_last
 from trainables.claim import Claim
 from trainables.compress import (
     ArtefactError,
@@ -69,7 +70,7 @@ def compress_best(sweep: Sweep, stage: StageConfig, record: Record, folder: Plac
     parents = [trial.id for trial in best]
     if not parents:
         return
-    _check_parents(parents, folder)
+    _check_parents(parents, record, folder)
     students = student_sweep(sweep, stage, parents, folder)
     _check_same(students)
     made = _search_students(students, stage, session) if stage.students_wanted else Record(students.metric, 1.0)
@@ -141,11 +142,18 @@ def latencies(places: list[str], input_shape: tuple[int, ...]) -> tuple[list[Lat
         return (measure_calls(models) if models else []), faults
 
 
-def _check_parents(parents: list[str], folder: Place) -> None:
+def _check_parents(parents: list[str], record: Record, folder: Place) -> None:
+    """Raises SweepError if a parent has no sound checkpoint; one that is older than the last is noted."""
     for number, trial in enumerate(parents):
-        if not exists(join(folder, "checkpoints", trial, CHECKPOINT)):
+        try:
+            saved, note = load_last(join(folder, CHECKPOINTS, trial, CHECKPOINT))
+        except CheckpointError as error:
+            raise SweepError(f"compress.best: must be of sound checkpoints, but {error}") from None
+        if saved is None:
             rule = f"may be up to {number}, since of trial {trial} there is no checkpoint in {folder}"
             raise SweepError(f"compress.best: {rule}; keep_checkpoints keeps more, but got {len(parents)}")
+        if note:
+            record.note(note, trial)
 
 
 def _search_students(students: Sweep, stage: StageConfig, session: Session) -> Record:

@@ -103,6 +103,8 @@ class Asha(AsyncHyperBandScheduler):
         if "error" in report:
             self._fail(name, report["error"], report.get("place", ""))
             return False
+        if note := report.get("note"):
+            self._record.note(note, name)
         epoch = Epoch.of(report)
         if epoch.number > len(self._record.trials[name].epochs):
             self._record.report(name, report)

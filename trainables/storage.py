@@ -146,6 +146,28 @@ def modified(folder: Place) -> dict[str, float]:
     return times
 
 
+def sibling(place: Place, name: str) -> Place:
+    """The place of another file in the same folder."""
+    path = local_path(place)
+    if path is not None:
+        return path.with_name(name)
+    parts = urlsplit(str(place))
+    return parts._replace(path=f"{parts.path.rpartition('/')[0]}/{name}").geturl()
+
+
+def replace_file(place: Place, data: bytes | memoryview, before: Place) -> None:
+    """As `write_bytes`, but the file that was there, if any, is at `before` then, in place of what was there."""
+    path, kept = local_path(place), local_path(before)
+    if path is not None and kept is not None:
+        with _local(path):
+            _replace(path, data, kept)
+        return
+    if exists(place):
+        with _remote(str(place)) as (system, key), _remote(str(before)) as (_, to):
+            system.copy_file(key, to)
+    write_bytes(place, data)
+
+
 def move(place: Place, to: Place) -> None:
     """Renames a file, in place of what was there; in an object store it is copied and then removed."""
     path, target = local_path(place), local_path(to)
@@ -224,7 +246,7 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def _replace(path: Path, data: bytes | memoryview) -> None:
+def _replace(path: Path, data: bytes | memoryview, before: Path | None = None) -> None:
     make_folder(path.parent)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
@@ -232,6 +254,9 @@ def _replace(path: Path, data: bytes | memoryview) -> None:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
+        if before:
+            with suppress(FileNotFoundError):
+                path.replace(before)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)

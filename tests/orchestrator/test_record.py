@@ -164,3 +164,14 @@ def test_replayed_rungs_decide_as_they_did(results):
 def attempt_of(trial):
     """All that the scheduler looks at of a trial of Ray's."""
     return type("Attempt", (), {"config": {"trial": trial}})()
+
+
+def test_what_a_worker_tells_of_its_checkpoint_is_noted(tiny):
+    record, events = recorded()
+    asha = Asha(tiny(), record)
+    trial = record.propose({"lr": 1}).id
+    asha.hear(trial, {**epoch(1, 0.5), "note": "last.pt is damaged"})
+    assert record.notes == ["trial 0001: last.pt is damaged"]
+    again = Record("val_accuracy", -1.0)
+    again.replay(events)
+    assert again.notes == record.notes

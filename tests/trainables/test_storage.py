@@ -1,10 +1,13 @@
 """The same operations on a folder and on a real S3 server's bucket."""
 
+import random
 from pathlib import Path
 
 import pytest
+import torch
 
-from trainables import load_checkpoint, save_checkpoint
+from trainables import CheckpointError, load_checkpoint, save_checkpoint
+from trainables.checkpoint import DamagedCheckpoint, load_last, replace_checkpoint
 from trainables.storage import (
     StorageError,
     delete_file,
@@ -85,6 +88,47 @@ def test_a_checkpoint_is_saved_and_loaded(folder):
         save_checkpoint(path, {"epoch": epoch})
         assert load_checkpoint(path) == {"epoch": epoch}
     assert list_files(folder) == ["0001/last.pt"]
+
+
+def test_the_checkpoint_before_stays_until_another_follows(folder):
+    path = join(folder, "0001", "last.pt")
+    assert load_last(path) == (None, "")
+    for epoch in range(3):
+        replace_checkpoint(path, {"epoch": epoch})
+        assert load_last(path) == ({"epoch": epoch}, "")
+    assert list_files(folder) == ["0001/last.pt", "0001/previous.pt"]
+    write_bytes(path, read_bytes(path)[:-100])
+    saved, note = load_last(path)
+    assert saved == {"epoch": 1}
+    assert "last.pt" in note
+    assert "is not a whole checkpoint" in note
+    assert note.endswith("previous.pt is used")
+    delete_file(path)
+    assert load_last(path)[0] == {"epoch": 1}
+    assert "is missing" in load_last(path)[1]
+    write_bytes(path, b"damaged")
+    write_bytes(join(folder, "0001", "previous.pt"), b"damaged, too")
+    with pytest.raises(DamagedCheckpoint):
+        load_last(path)
+
+
+def test_no_flipped_bit_of_a_checkpoint_gives_other_values(tmp_path):
+    state = {"epoch": 3, "name": "a", "weights": torch.arange(50_000.0), "few": torch.ones(3)}
+    path = tmp_path / "last.pt"
+    save_checkpoint(path, state)
+    whole, places = path.read_bytes(), random.Random(0)
+    ends = [*range(200), *range(len(whole) - 1500, len(whole), 2)]
+    for place in [*(places.randrange(len(whole)) for _ in range(200)), *ends]:
+        harmed = bytearray(whole)
+        harmed[place] ^= 1 << places.randrange(8)
+        path.write_bytes(harmed)
+        try:
+            found = load_checkpoint(path)
+        except CheckpointError:
+            continue
+        assert (found["epoch"], found["name"]) == (3, "a")
+        assert torch.equal(found["weights"], state["weights"])
+        assert torch.equal(found["few"], state["few"])
 
 
 def test_joins_names_to_a_uri_before_its_options():

@@ -12,9 +12,9 @@ from typing import Any
 
 from torch import Tensor
 
-from trainables.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
+from trainables.checkpoint import CheckpointError, load_last, replace_checkpoint
 from trainables.claim import Claim
-from trainables.storage import Place, exists, join
+from trainables.storage import Place, join
 
 CHECKPOINT = "last.pt"
 RESERVED = frozenset(
@@ -58,6 +58,7 @@ class LoopTrial:
         self.epochs: int = config["epochs"]
         self.folder = folder
         self.claim: Claim | None = None
+        self.note = ""
         self._config, self._metric = dict(config), metric
         self._path = None if folder is None else join(folder, CHECKPOINT)
         self._checkpoint = self._read()
@@ -117,15 +118,17 @@ class LoopTrial:
         if self._path is not None:
             if self.claim:
                 self.claim.check()
-            save_checkpoint(self._path, self._checkpoint)
+            replace_checkpoint(self._path, self._checkpoint)
         self._unsaved = False
         self._saving_s += time.perf_counter() - started
 
     def _read(self) -> dict[str, Any] | None:
         """The folder's checkpoint. Raises CheckpointError for a damaged one and for another config's."""
-        if self._path is None or not exists(self._path):
+        if self._path is None:
             return None
-        saved = load_checkpoint(self._path)
+        saved, self.note = load_last(self._path)
+        if saved is None:
+            return None
         if saved.get("version") != _VERSION or "state" not in saved:
             raise CheckpointError(f"{self._path} was not written by this version's trial.save()")
         different = [key for key in self._config if key != "epochs" and saved["config"].get(key) != self._config[key]]

@@ -65,7 +65,9 @@ class LoopWorker:
         while not trial.ended and self._known >= trial.epochs:
             trial.step()
         finished = trial.ended and not trial.error and self._known >= len(trial.history)
-        return trial.history[self._known - 1] | {"finished": finished, "timing": trial.take_timing()}
+        report = trial.history[self._known - 1] | {"finished": finished, "timing": trial.take_timing()}
+        note, trial.note = trial.note, ""
+        return {**report, "note": note} if note else report
 
     def close(self, wait: float | None = _PATIENCE_S) -> None:
         """Unwinds a loop that waits in `report`, and gives it so many seconds for that; None is no limit."""
