@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
+from orchestrator.changes import changed
 from orchestrator.cluster import connected, slots
 from orchestrator.compression import check_stage, compress_best
 from orchestrator.data_fit import check_data
@@ -19,7 +20,7 @@ from orchestrator.run_folder import Run, open_run
 from orchestrator.search import Session, search
 from orchestrator.signals import Halt, StopRequest
 from orchestrator.stage import StageConfig
-from orchestrator.sweep import Sweep, changed
+from orchestrator.sweep import Sweep
 from orchestrator.tables import write_tables
 from orchestrator.user_code import UserCode
 from orchestrator.warm_start import earlier_observations

@@ -41,7 +41,6 @@ __all__ = [
     "SearchConfig",
     "Sweep",
     "WorkerConfig",
-    "changed",
     "dump_sweep",
     "load_sweep",
     "make_sweep",
@@ -245,7 +244,8 @@ class Sweep(Section):
     def _check_metric(self) -> None:
         if not self.has_own_loop and self.metric not in metric_names():
             hint = nearest(self.metric, metric_names())
-            raise ValueError(f"metric: must be one of {', '.join(metric_names())}, but got {self.metric!r};{hint}")
+            rule = f"metric: must be one of {', '.join(metric_names())}, but got {self.metric!r}"
+            raise ValueError(rule + (f";{hint}" if hint else ""))
 
     def _check_fits_loop(self) -> None:
         """What only our own training can do."""
@@ -372,35 +372,6 @@ def _beside(folder: Path, values: Mapping[str, Any]) -> dict[str, Any]:
     if isinstance(search, Mapping) and isinstance(places := search.get("warm_start"), list):
         changed["search"] = {**search, "warm_start": [found(place) for place in places]}
     return changed
-
-
-_FIXED = ("name", "storage", "seed", "metric", "mode", "train")
-_FREE_OF_TRAIN = ("epochs", "parallel")
-
-
-def changed(sweep: Sweep, changes: Mapping[str, Any]) -> Sweep:
-    """The sweep with other settings, as a run that has begun may take them.
-
-    Args:
-        changes: in the shape of a sweep; sections are laid over those of the sweep, a space replaces the space.
-
-    Raises:
-        SweepError: they are no sweep, or would make what has been trained worthless.
-    """
-    values = sweep.model_dump(mode="json")
-    for key, value in changes.items():
-        old = values.get(key)
-        values[key] = (
-            {**old, **value} if key != "space" and isinstance(old, dict) and isinstance(value, Mapping) else value
-        )
-    after = make_sweep(values)
-    for key in _FIXED:
-        old, new = (getattr(one, key) for one in (sweep, after))
-        if key == "train":
-            old, new = ({name: train[name] for name in train if name not in _FREE_OF_TRAIN} for train in (old, new))
-        if old != new:
-            raise SweepError(f"{key}: must stay {shorten(old)} when a run is resumed, but got {shorten(new)}")
-    return after
 
 
 def dump_sweep(sweep: Sweep) -> str:

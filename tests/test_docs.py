@@ -16,7 +16,7 @@ import pytest
 import yaml
 from typer.main import get_command
 
-from orchestrator import Run, sweep, tables
+from orchestrator import Run, changes, tables
 from orchestrator.cli import app
 from orchestrator.stage import load_stage
 from orchestrator.sweep import Sweep, load_sweep
@@ -181,8 +181,8 @@ def test_methods_of_a_run_are_all_explained():
 
 def test_what_a_resumed_run_may_not_change_is_explained():
     (sentence,) = re.findall(r"worthless is refused: (.*?)\. ", text_of("docs/runs.md"), re.DOTALL)
-    free = {f"train.{name}" for name in sweep._FREE_OF_TRAIN}
-    assert set(re.findall(r"`([\w.]+)`", sentence)) == {*sweep._FIXED, *free}
+    free = {f"train.{name}" for name in changes.FREE_OF_TRAIN}
+    assert set(re.findall(r"`([\w.]+)`", sentence)) == {*changes.FIXED, *free}
 
 
 def test_shipped_spaces_are_all_explained():

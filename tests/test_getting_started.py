@@ -77,6 +77,7 @@ def holds(printed: str, wanted: str) -> bool:
 
 
 @pytest.mark.ray
+@pytest.mark.timeout(3600)  # six starts of Ray: a minute on a quiet machine
 def test_every_step_of_the_page_works_in_its_order(tmp_path: Path, installed: dict[str, str]) -> None:
     folder = tmp_path / "empty"
     folder.mkdir()

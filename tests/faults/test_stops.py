@@ -5,7 +5,7 @@ import signal
 import pytest
 
 from orchestrator import SweepError, open_run, resume, run
-from orchestrator.sweep import changed
+from orchestrator.changes import changed
 
 pytestmark = pytest.mark.ray
 
