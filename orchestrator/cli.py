@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib import metadata
 from importlib.resources import files
+from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
 
@@ -173,6 +174,25 @@ def show(
         _fail(f"show: takes one run, but got {len(runs)}; show them one after the other: {one_by_one}")
     with _ending():
         show_run(open_run(runs[0]), count=count)
+
+
+@app.command(cls=Command, epilog="halving logs runs/digits 0007")
+def logs(
+    run: RunFolder,
+    trial: Annotated[str, typer.Argument(metavar="TRIAL", help="Number of the trial, such as 0007.")],
+) -> None:
+    """Show what the processes of a trial printed, and the tracebacks of its errors.
+
+    Of a long output, the first and the last part are kept.
+    """
+    from orchestrator.run_folder import open_run
+
+    with _ending():
+        text = open_run(run).log(trial)
+        if text:
+            print(text, end="" if text.endswith("\n") else "\n")
+        else:
+            print(f"halving: trial {trial} has printed nothing", file=sys.stderr)
 
 
 @app.command(
@@ -409,6 +429,9 @@ def _fail(message: str, code: int = exit_codes.USER_ERROR) -> NoReturn:
 def main() -> None:
     """The entry point of the command."""
     warnings.filterwarnings("ignore")
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # whatever its encoding, texts of the user's can be printed
+            stream.reconfigure(errors="replace")
     # A user's own modules are found where the command is started, but none of them hides another module.
     sys.path.append(os.getcwd())
     app()

@@ -42,7 +42,7 @@ def reached(rules: Rules, record: Record) -> str:
     if limits.minutes and record.elapsed >= 60 * limits.minutes:
         return f"{record.elapsed / 60:.1f} minutes have passed, of limits.minutes {limits.minutes:g}"
     if limits.target is not None and best and best.loss <= record.sign * limits.target:
-        value = f"{record.metric} {record.sign * best.loss:.4f}"
+        value = f"{record.metric} {record.sign * best.loss:.4g}"
         return f"trial {best.id} has reached {value}, limits.target {limits.target:g}"
     if limits.patience and (since := _since_best(rules, record)) >= limits.patience:
         return f"{since} trials since the best one, of limits.patience {limits.patience}"

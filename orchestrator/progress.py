@@ -63,7 +63,7 @@ class Progress:
             "controls": str(len(controls)),
             **{status: str(counts[status]) for status in ("running", "completed", "stopped", "failed")},
             "faults": str(sum(len(trial.faults) for trial in trials)),
-            f"best {sweep.metric}": f"{record.sign * best.loss:.4f} (trial {best.id})" if best else "-",
+            f"best {sweep.metric}": f"{record.sign * best.loss:.4g} (trial {best.id})" if best else "-",
             "epochs": _of(record.epochs_trained, sweep.limits.epochs),
             "epochs saved": str(epochs_saved(trials, sweep.epochs)),
             "models": str(len(record.models)),

@@ -9,6 +9,8 @@ _SETTINGS = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_AIR_NEW_OUTPUT": "0",
+    # It would print a page of advice for each process that dies; the record tells of trials, and why they failed.
+    "RAY_DEDUP_LOGS_SKIP_REGEX": "A worker died or was killed while executing a task",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     # A run stops as orchestrator.signals says.
     "TUNE_DISABLE_SIGINT_HANDLER": "1",

@@ -35,6 +35,7 @@ class Trial:
         error: why it failed.
         loss: the best loss so far; NaN before the first epoch, or if it failed.
         finished: it has reported its last epoch.
+        attempts: how often a process has begun with it.
     """
 
     id: str
@@ -48,6 +49,7 @@ class Trial:
     error: str = ""
     loss: float = math.nan
     finished: bool = False
+    attempts: int = 0
     started: float = math.nan
     heard: float = math.nan
     ended: float = math.nan
@@ -287,6 +289,7 @@ class Record:
     def _on_start(self, event: Event) -> None:
         trial = self.trials[event["trial"]]
         trial.status = "running"
+        trial.attempts += 1
         trial.heard = event["time"]
         if math.isnan(trial.started):
             trial.started = event["time"]

@@ -9,6 +9,7 @@ from typing import ParamSpec, TypeVar
 from ray.exceptions import RayError, RayTaskError
 
 from orchestrator.errors import Unfinished, unfinished
+from orchestrator.exit_notes import death
 from trainables import CheckpointError, DataError, Diverged, SettingError, StudentError
 from trainables.failure import Failure, clean_line, describe
 from trainables.loop import LoopError
@@ -28,13 +29,20 @@ class RemoteError(Exception):
         expected: whether it is one of EXPECTED.
         reason: the end of the run that it means; None for most.
         damaged: whether it was a checkpoint that cannot be used.
+        died: if a process died, the text that Ray has of it; else empty.
     """
 
     def __init__(
-        self, failure: Failure, expected: bool = False, reason: Unfinished | None = None, damaged: bool = False
+        self,
+        failure: Failure,
+        expected: bool = False,
+        reason: Unfinished | None = None,
+        damaged: bool = False,
+        died: str = "",
     ) -> None:
-        super().__init__(failure, expected, reason, damaged)
+        super().__init__(failure, expected, reason, damaged, died)
         self.failure, self.expected, self.reason, self.damaged = failure, expected, reason, damaged
+        self.died = died
 
     def __str__(self) -> str:
         return self.failure.error
@@ -52,7 +60,7 @@ def as_remote(error: BaseException, own: Collection[str] = ()) -> RemoteError:
     if isinstance(error, RemoteError):
         return error
     if isinstance(error, RayError) and not isinstance(error, RayTaskError):
-        return RemoteError(Failure(death(str(error)), "", ""))
+        return RemoteError(Failure(death(str(error)), "", ""), died=str(error))
     reason = unfinished(error)
     clean = type(reason)(clean_line(str(reason))) if reason else None
     return RemoteError(describe(error, own), isinstance(error, EXPECTED), clean, isinstance(error, CheckpointError))
@@ -69,8 +77,3 @@ def text_of_errors(function: Callable[_Arguments, _Result]) -> Callable[_Argumen
             raise as_remote(error) from None
 
     return call
-
-
-def death(told: str) -> str:
-    """The death of a process, from the text that Ray has of it."""
-    return clean_line(f"a process of the trial died: {told}")

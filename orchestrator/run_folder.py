@@ -19,6 +19,7 @@ from orchestrator.picking import Pick, pick
 from orchestrator.record import Record
 from orchestrator.stage import StageConfig, load_stage
 from orchestrator.sweep import Sweep, load_sweep
+from orchestrator.trial_log import read_log
 from orchestrator.whole import JOURNAL, Parts
 from search_spaces import to_yaml
 from trainables.storage import Place, children, exists, join, write_bytes
@@ -48,6 +49,20 @@ class Run:
     def events(self) -> Iterator[Event]:
         """What happened, in order."""
         return Journal(join(self.folder, JOURNAL)).read()
+
+    def log(self, trial: str) -> str:
+        """All that is kept of what a trial's processes printed, and of how its attempts failed.
+
+        Control characters are escaped, and colours left out. Raises SweepError if there is no such trial.
+        """
+        known = self.record().trials
+        name = trial.zfill(4)
+        if name not in known:
+            which = f"one of the {len(known)} trials of {self.folder}, such as {next(iter(known))}" if known else ""
+            raise SweepError(
+                f"trial: must be {which or f'a trial of {self.folder}, which has none'}, but got {trial!r}"
+            )
+        return read_log(self.folder, name)
 
     def trials(self) -> pd.DataFrame:
         """A row a trial; see `orchestrator.tables.trials_table`."""

@@ -15,15 +15,15 @@ from ray.tune.experiment import Trial as RayTrial
 from ray.tune.schedulers import AsyncHyperBandScheduler, TrialScheduler
 
 from orchestrator.events import Epoch, Event
+from orchestrator.exit_notes import death
 from orchestrator.limits import Rules, reached
 from orchestrator.pareto import Point, share_that_beats
 from orchestrator.record import Record
-from orchestrator.remote_errors import death
 from orchestrator.sections import AshaConfig
 from orchestrator.signals import Halt
+from orchestrator.trial_log import RunLogs
 from trainables.failure import clean_line
 
-_DEAD_RANK = "ray.exceptions.ActorDied"
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 """Ray has them in its texts wherever they go."""
 _FRAME = re.compile(r'^  File ".*\n(?:    .*\n)*', re.MULTILINE)
@@ -46,7 +46,7 @@ class Asha(AsyncHyperBandScheduler):
         below: the trials that were below a rung's cutoff when they reached it.
     """
 
-    def __init__(self, rules: Rules, record: Record) -> None:
+    def __init__(self, rules: Rules, record: Record, logs: RunLogs | None = None) -> None:
         settings = rules.asha or AshaConfig(grace_period=rules.epochs)
         super().__init__(
             time_attr="epoch",
@@ -61,6 +61,7 @@ class Asha(AsyncHyperBandScheduler):
         self._met: defaultdict[int, list[Point]] = defaultdict(list)
         self.below: set[str] = set()
         self._ending: set[str] = set()
+        self._logs = logs
 
     def replay(self, events: Iterable[Event]) -> None:
         """Fills the rungs again from a journal, and ends the trials whose end was decided but not written down."""
@@ -123,10 +124,21 @@ class Asha(AsyncHyperBandScheduler):
             self._ending.remove(trial.trial_id)
             return
         name, limit = trial.config["trial"], self._rules.faults.hang_after
-        if time.time() - self._record.trials[name].heard >= limit:
-            self._fail(name, f"no report for {limit:g} s, faults.hang_after")
-        else:
-            self._fail(name, _last_words(trial))
+        hangs = time.time() - self._record.trials[name].heard >= limit
+        for report in self._logs.unheard(name) if self._logs else []:
+            self.hear(name, report)
+        if name in self._record.open:
+            self._fail(name, f"no report for {limit:g} s, faults.hang_after" if hangs else self._last_words(trial))
+
+    def _last_words(self, trial: RayTrial) -> str:
+        """The error of an attempt in one line, from the text that Ray has just written of it and the trial's log."""
+        path = Path(trial.error_file) if trial.error_file else None
+        text = _COLOURS.sub("", path.read_text(encoding="utf-8", errors="replace")) if path else ""
+        *frames, error = _FRAME.split(text)
+        if frames:
+            return clean_line(error)
+        told = " ".join(text.splitlines()[1:])
+        return self._logs.end(trial.config["trial"], told) if self._logs else death(told)
 
     def on_trial_remove(self, tune_controller: Any, trial: RayTrial) -> None:
         """Nothing to forget."""
@@ -186,13 +198,3 @@ def budgets(rules: Rules) -> tuple[int, ...]:
     """The epochs after which ASHA compares trials, and the last one."""
     compared = Asha(rules, Record("", 1.0)).rungs() if rules.asha else []
     return tuple(sorted({*compared, rules.epochs}))
-
-
-def _last_words(trial: RayTrial) -> str:
-    """The error of an attempt in one line, from the text that Ray has just written of it."""
-    text = Path(trial.error_file).read_text(encoding="utf-8", errors="replace") if trial.error_file else ""
-    *frames, error = _FRAME.split(_COLOURS.sub("", text))
-    said = " ".join((error if frames else " ".join(text.splitlines()[1:])).split())
-    if frames and not said.startswith(_DEAD_RANK):
-        return clean_line(said)
-    return death(said.removeprefix(_DEAD_RANK).removeprefix("Error: "))

@@ -25,6 +25,7 @@ from orchestrator.scheduling import Asha, budgets
 from orchestrator.searchers import Observation, Searcher, make_searcher
 from orchestrator.signals import StopRequest
 from orchestrator.sweep import Sweep, WorkerConfig
+from orchestrator.trial_log import RunLogs
 from orchestrator.user_code import UserCode
 from orchestrator.warm_start import earlier_observations
 from trainables.storage import Place, absolute, join
@@ -67,7 +68,7 @@ def search(
     record.begin_session(concurrent, session.code.to_dict(), sweep_text(sweep).decode())
     for place, observations in earlier.items():
         record.learn(place, observations)
-    asha, retention = Asha(sweep, record), Retention(record, folder, sweep.keep_checkpoints)
+    asha, retention = Asha(sweep, record, RunLogs(folder)), Retention(record, folder, sweep.keep_checkpoints)
     asha.replay(events)
     events.clear()
     retention.clear()
@@ -119,6 +120,7 @@ def _job(sweep: Sweep, trial: Trial, folder: Place, rungs: Sequence[int], sessio
         "workers": sweep.workers.model_dump(),
         "hang_after": sweep.faults.hang_after,
         "code": session.code.to_dict(),
+        "log": {"run": str(absolute(folder)), "attempt": trial.attempts + 1},
     }
 
 

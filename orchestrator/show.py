@@ -16,6 +16,7 @@ from orchestrator.picking import pick
 from orchestrator.record import Record
 from orchestrator.run_folder import Run
 from orchestrator.searchers.base import key
+from orchestrator.show_failures import print_failures
 from orchestrator.simulation import regret
 from orchestrator.simulation.curves import Curves
 from orchestrator.simulation.regret import Outcomes
@@ -49,7 +50,7 @@ def show(run: Run, *, count: int = 10, stage: StageConfig | None = None) -> None
         console.print(_table(f"configuration of trial {best['trial'].iloc[0]}", _configuration(best.iloc[0])))
     if not trials.empty:
         _print_search(console, sweep, record, trials)
-        _print_failures(console, trials)
+        print_failures(console, run, trials)
     if not models.empty:
         _print_models(console, models)
     for name, students in run.student_runs().items():
@@ -125,12 +126,6 @@ def _print_students(console: Console, name: str, run: Run) -> None:
     console.print(f"students {name}: {told}{beside}; in {run.folder}", markup=False, highlight=False, soft_wrap=True)
     if record.limit:
         console.print(f"the search for students {name} ended early: {record.limit}", markup=False, soft_wrap=True)
-
-
-def _print_failures(console: Console, trials: pd.DataFrame) -> None:
-    failed = trials[trials["status"] == "failed"]
-    for error, group in failed.groupby("error", sort=False):
-        console.print(f"{len(group)} failed ({', '.join(group['trial'].head(5))}): {error}", markup=False)
 
 
 def _configuration(trial: pd.Series) -> pd.DataFrame:

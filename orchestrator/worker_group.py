@@ -11,6 +11,7 @@ from ray.exceptions import RayActorError
 from ray.util.placement_group import get_current_placement_group
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
+from orchestrator.attempt_log import AttemptLog
 from orchestrator.remote_errors import text_of_errors
 from orchestrator.sweep import WorkerConfig
 from orchestrator.user_code import UserCode
@@ -28,9 +29,11 @@ Start = dict[str, Any]
 class WorkerGroup(Protocol):
     """All workers of a trial, in lockstep. Kept from trial to trial."""
 
-    def begin(self, start: Start) -> None: ...
+    def begin(self, job: Mapping[str, Any]) -> None: ...
 
     def epoch(self) -> dict[str, Any]: ...
+
+    def leave(self) -> None: ...
 
     def close(self) -> None: ...
 
@@ -41,11 +44,14 @@ class InlineGroup:
     def __init__(self, start: Start) -> None:
         self._worker = _worker_class(start)()
 
-    def begin(self, start: Start) -> None:
-        self._worker.begin(**start)
+    def begin(self, job: Mapping[str, Any]) -> None:
+        self._worker.begin(**job["start"])
 
     def epoch(self) -> dict[str, Any]:
         return self._worker.epoch()
+
+    def leave(self) -> None:
+        """Nothing of a trial goes on after its epochs."""
 
     def close(self) -> None:
         """Nothing is held outside this process."""
@@ -57,11 +63,15 @@ class LoopGroup:
     def __init__(self) -> None:
         self._worker = LoopWorker()
 
-    def begin(self, start: Start) -> None:
-        self._worker.begin(**{name: value for name, value in start.items() if name != "save_at"})
+    def begin(self, job: Mapping[str, Any]) -> None:
+        self._worker.begin(**{name: value for name, value in job["start"].items() if name != "save_at"})
 
     def epoch(self) -> dict[str, Any]:
         return self._worker.epoch()
+
+    def leave(self) -> None:
+        """Unwinds the loop of the trial before, which may wait in `report`, however long that takes."""
+        self._worker.close(wait=None)
 
     def close(self) -> None:
         self._worker.close()
@@ -78,18 +88,25 @@ class Rank:
 
     @text_of_errors
     def join(self, rank: int, size: int, address: str, job: Mapping[str, Any]) -> None:
+        self._log = AttemptLog() if "log" in job else None
         UserCode.of(job["code"]).enter()
         if address.startswith("127."):
             os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
         self._worker = _worker_class(job["start"])(join_group(rank, size, address))
 
     @text_of_errors
-    def begin(self, start: Start) -> None:
-        self._worker.begin(**start)
+    def begin(self, job: Mapping[str, Any]) -> None:
+        if self._log:
+            self._log.begin(job["trial"], job["log"], owns=False)
+        UserCode.of(job["code"]).enter()
+        self._worker.begin(**job["start"])
 
     @text_of_errors
     def epoch(self) -> dict[str, Any]:
-        return self._worker.epoch()
+        report = self._worker.epoch()
+        if self._log:
+            self._log.publish(last=True)
+        return report
 
 
 class ActorGroup:
@@ -107,13 +124,16 @@ class ActorGroup:
         address = ray.get(self._actors[0].address.remote())
         self._call("join", [(rank, config.count, address, job) for rank in range(config.count)])
 
-    def begin(self, start: Start) -> None:
-        self._call("begin", [(start,)] * len(self._actors))
+    def begin(self, job: Mapping[str, Any]) -> None:
+        self._call("begin", [(job,)] * len(self._actors))
 
     def epoch(self) -> dict[str, Any]:
         """Rank 0's metrics; they are the whole group's."""
         metrics: dict[str, Any] = self._call("epoch", [()] * len(self._actors))[0]
         return metrics
+
+    def leave(self) -> None:
+        """Nothing of a trial goes on after its epochs."""
 
     def close(self) -> None:
         for actor in self._actors:

@@ -52,7 +52,7 @@ def describe(error: BaseException, own: Collection[str] = ()) -> Failure:
     packages and of this project are the user's anyway.
     """
     frames = _own_frames(error, frozenset(own))
-    places = [f"{_shown(frame)}:{line}" for frame, line in frames]
+    places = [f"{shown_file(frame.f_code.co_filename)}:{line}" for frame, line in frames]
     names = [f"{place} in {frame.f_code.co_name}" for place, (frame, _) in zip(places, frames, strict=True)]
     said, where = kind_and_text(error), clean_line(f"({', '.join(names[-_SHOWN:])})") if names else ""
     return Failure(
@@ -143,12 +143,16 @@ def _is_own(frame: FrameType, own: frozenset[str]) -> bool:
         return True
     if file.startswith("<"):  # code without a file: a prompt's, or generated
         return module == "__main__"
+    return is_own_file(file)
+
+
+def is_own_file(file: str) -> bool:
+    """Whether a file of code is neither Python's, nor an installed package's, nor this project's."""
     return not file.startswith(_FOREIGN) and not {"site-packages", "dist-packages"} & set(Path(file).parts)
 
 
-def _shown(frame: FrameType) -> str:
+def shown_file(file: str) -> str:
     """The file's name from the folder on the import path that holds it: the same on every machine."""
-    file = frame.f_code.co_filename
     roots = [os.path.join(os.path.abspath(root), "") for root in sys.path]
     holds = max((root for root in roots if file.startswith(root)), key=len, default="")
     return file.removeprefix(holds)

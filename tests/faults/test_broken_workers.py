@@ -47,7 +47,8 @@ def in_one_go(tmp_path):
     worker.begin({**breaking(tmp_path, "never")["train"], "stopping": {"metric": "val_accuracy"}}, None)
     epochs = []
     while not worker.finished:
-        epochs.append(worker.epoch())
+        report = worker.epoch()
+        epochs.append({**report, **report["metrics"]})
     return pd.DataFrame(epochs)
 
 

@@ -19,8 +19,12 @@ from typer.testing import CliRunner
 
 from orchestrator import run
 from orchestrator.cli import app
+from orchestrator.journal import Journal
+from orchestrator.record import Record
+from orchestrator.run_folder import make_folder
 from orchestrator.searchers.random import RandomSearcher
 from orchestrator.simulation.waiting import Waiting
+from orchestrator.trial_log import TrialLog, log_place
 
 GOOD = {
     "name": "bad",
@@ -224,3 +228,51 @@ def test_simulate_says_what_is_wrong(tmp_path, monkeypatch, options, message):
     assert (done.exit_code, done.stdout) == (2, "")
     assert message in done.stderr
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_texts_in_other_letters_are_shown_in_any_encoding(tiny):
+    folder = written_by_hand(tiny)
+    for encoding in ("ascii", "latin-1", "utf-8"):
+        command = [sys.executable, "-m", "orchestrator"]
+        environment = {**os.environ, "PYTHONIOENCODING": encoding, "PYTHONUTF8": "0"}
+        for arguments in (["show", folder], ["logs", folder, "1"]):
+            done = subprocess.run([*command, *map(str, arguments)], env=environment, capture_output=True)
+            assert done.stderr == b""
+            assert done.returncode == 0
+            assert ("KeyError: 'ключ'".encode(encoding, "replace") in done.stdout) == (arguments[0] == "show")
+            assert "größer".encode(encoding, "replace") in done.stdout
+
+
+def written_by_hand(tiny):
+    """The folder of a run with one trial that has failed."""
+    sweep = tiny()
+    make_folder(sweep)
+    record = Record(sweep.metric, sweep.sign, Journal(sweep.folder / "journal"))
+    record.begin_session(1)
+    record.end(record.propose({"optimizer.lr": 0.1, "model.width": 8}).id, "failed", "KeyError: 'ключ'")
+    TrialLog(log_place(sweep.folder, "0001")).append("größer\n")
+    return sweep.folder
+
+
+@pytest.mark.parametrize(
+    ("trial", "out", "error"),
+    [
+        ("0001", "größer\n", ""),
+        ("1", "größer\n", ""),
+        ("2", "", "halving: trial: must be one of the 1 trials of {}, such as 0001, but got '2'\n"),
+        ("x/y", "", "halving: trial: must be one of the 1 trials of {}, such as 0001, but got 'x/y'\n"),
+    ],
+)
+def test_the_log_of_a_trial_is_shown(tiny, trial, out, error):
+    folder = written_by_hand(tiny)
+    result = CliRunner().invoke(app, ["logs", str(folder), trial])
+    assert (result.stdout, result.stderr) == (out, error.format(folder))
+    assert result.exit_code == (2 if error else 0)
+
+
+def test_a_trial_that_printed_nothing_is_said_to(tiny):
+    folder = written_by_hand(tiny)
+    (folder / "logs" / "0001.log").unlink()
+    result = CliRunner().invoke(app, ["logs", str(folder), "0001"])
+    assert (result.stdout, result.exit_code) == ("", 0)
+    assert result.stderr == "halving: trial 0001 has printed nothing\n"

@@ -90,7 +90,7 @@ def test_an_event_out_of_nowhere_is_told_with_its_place():
     [
         ({"epochs": 3}, "3 epochs are trained, of limits.epochs 3"),
         ({"epochs": 4}, ""),
-        ({"target": 0.8}, "trial 0001 has reached val_accuracy 0.8000"),
+        ({"target": 0.8}, "trial 0001 has reached val_accuracy 0.8"),
         ({"target": 0.81}, ""),
         ({"patience": 1}, "1 trials since the best one"),
         ({"patience": 2}, ""),

@@ -11,6 +11,7 @@ from orchestrator.searchers import GridSearcher
 from orchestrator.show import show
 from orchestrator.stage import StageConfig
 from orchestrator.students import student_sweep
+from orchestrator.trial_log import TrialLog, log_place
 
 
 @pytest.fixture
@@ -96,3 +97,22 @@ def test_a_plan_that_is_done_still_picks(compressed, capsys):
     assert "max_bytes 5: no model meets this; the closest is 0001-" in text
     assert ": 0.00 points below the best parent, 12.3 ms, 1234567 bytes" in text
     assert not compressed.pick("tiny").meets
+
+
+def test_failures_are_shown_once_an_error_with_the_last_lines_before(small, capsys):
+    make_folder(small)
+    record = Record(small.metric, small.sign, Journal(small.folder / "journal"))
+    record.begin_session(1)
+    ended = "the process ended; see logs/{}.log"
+    for number, error in enumerate(("KeyError: 1", ended.format("0002"), ended.format("0003"))):
+        trial = record.propose({"optimizer.lr": 0.01, "model.width": number}).id
+        printed = f"epoch 1\nepoch {trial}\nstep 1\rstep 2\r\n\x1b[31mlast\x1b[0m ключ\n"
+        log = TrialLog(log_place(small.folder, trial))
+        log.append(f"{printed}=== the attempt failed: {error} ===\nTraceback\n")
+        record.end(trial, "failed", error)
+    show(open_run(small.folder))
+    lines = [line.rstrip() for line in capsys.readouterr().out.splitlines()]
+    first = lines.index("1 failed (0001): KeyError: 1")
+    assert lines[first + 1 : first + 4] == ["  | epoch 0001", "  | step 2", "  | last ключ"]
+    assert lines[first + 4 : first + 6] == ["2 failed (0002, 0003): the process ended", "  | epoch 0002"]
+    assert f"tracebacks and output are in the logs: halving logs {small.folder} 0001" in lines
