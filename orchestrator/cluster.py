@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 import os
 import secrets
+import shutil
 import site
+import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +23,10 @@ THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 """One thread a process: several trials a machine with a thread pool each slow one another down by an order."""
 
 
+_SCRATCH = 16 * 2**20
+"""Bytes free in the folder for temporary files, without which Ray does not start or dies at work."""
+
+
 @contextmanager
 def connected(cpus: int | None = None) -> Iterator[None]:
     """Joins the cluster that RAY_ADDRESS names, else starts one here on the loopback interface and ends it after.
@@ -33,6 +39,7 @@ def connected(cpus: int | None = None) -> Iterator[None]:
     if ray.is_initialized():
         yield
         return
+    check_scratch()
     _authenticate()
     try:
         _join_or_start(cpus)
@@ -42,6 +49,20 @@ def connected(cpus: int | None = None) -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
+
+
+def check_scratch() -> None:
+    """Raises SweepError if a folder for temporary files has no room for what Ray and the search keep there."""
+    named = [os.environ.get(name) for name in ("RAY_TMPDIR", "TMPDIR")]
+    try:
+        for folder in dict.fromkeys([*filter(None, named), tempfile.gettempdir()]):
+            free = shutil.disk_usage(folder).free
+            if free < _SCRATCH:
+                rule = f"must have {_SCRATCH >> 20} MiB free for temporary files, but has {free >> 20}"
+                raise SweepError(f"{folder}: {rule}; make room, or set TMPDIR to another folder")
+    except OSError as error:
+        where = error.filename or "TMPDIR"
+        raise SweepError(f"{where}: must be a folder for temporary files, but: {error.strerror}") from None
 
 
 def _join_or_start(cpus: int | None) -> None:

@@ -16,12 +16,15 @@ from typing import Any, Self
 from orchestrator.errors import LockLost, SweepError
 from orchestrator.lease import Claims
 from trainables.claim import Claim
+from trainables.patience import end_hurry
 from trainables.storage import Place, absolute, join, local_path, make_folder
 
 LOCK = "lock"
 """The lock's name in a run's folder: whoever empties the folder while holding the lock must leave it."""
 
 LEASE_S = 60.0
+_JOIN_S = 2.0
+"""Seconds to wait for a renewal that is under way when the lock is given back."""
 
 
 class RunLock:
@@ -47,7 +50,10 @@ class RunLock:
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._lock.release()
+        try:
+            self._lock.release()
+        finally:
+            end_hurry()
 
     def check(self) -> None:
         """Raises LockLost if the lock has been lost. Asks no other process or store, so it may be called often."""
@@ -131,7 +137,7 @@ class _Lease:
 
     def release(self) -> None:
         self._released.set()
-        self._renewer.join()
+        self._renewer.join(_JOIN_S)
         with suppress(OSError):
             self._claims.leave()
 

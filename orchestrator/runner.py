@@ -18,13 +18,14 @@ from orchestrator.new_run import SWEEP, NewRun, sweep_text
 from orchestrator.record import Record
 from orchestrator.run_folder import Run, open_run
 from orchestrator.search import Session, search
-from orchestrator.signals import Halt, StopRequest
+from orchestrator.signals import LAST_WORDS_S, Halt, StopRequest
 from orchestrator.stage import StageConfig
 from orchestrator.sweep import Sweep
 from orchestrator.tables import write_tables
 from orchestrator.user_code import UserCode
 from orchestrator.warm_start import earlier_observations
 from orchestrator.whole import JOURNAL, replayed
+from trainables.patience import hurry
 from trainables.storage import Place, join, write_bytes
 
 
@@ -127,6 +128,7 @@ def _work(sweep: Sweep, folder: Place, lock: RunLock, quiet: bool, *, searches: 
                 compress_best(sweep, sweep.compress, record, folder, session)
         write_tables(record, folder, lock.check)
     except Halt as halt:
+        hurry(LAST_WORDS_S)
         if isinstance(halt.reason, LockLost):
             lock.lose(halt.reason)
         if not isinstance(halt.reason, StoreFailed):

@@ -8,6 +8,11 @@ import sys
 from types import FrameType
 from typing import Any, Self
 
+from trainables.patience import hurry
+
+LAST_WORDS_S = 4.0
+"""Seconds that a store has left when the run is to end; what is not written by then is made again by `resume`."""
+
 
 class Interrupted(KeyboardInterrupt):
     """Somebody has asked the run to stop, by the signal of that name. It can be resumed."""
@@ -51,3 +56,4 @@ class StopRequest:
             os.write(sys.stderr.fileno(), b"\x1b[?25h\n" if sys.stderr.isatty() else b"\n")
             os._exit(128 + number)
         self._name = signal.Signals(number).name
+        hurry(LAST_WORDS_S)

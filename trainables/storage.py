@@ -9,15 +9,21 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 from urllib.parse import parse_qsl, unquote, urlsplit
 
+from trainables.patience import Request, limit_for
+
 Place = Path | str
+Result = TypeVar("Result")
+
+_PART = 8 * 2**20
+"""Bytes of an object that are read at a time."""
 
 
 _SECRET = re.compile(r"key|secret|token|password|credential|^sig$", re.IGNORECASE)
@@ -84,9 +90,7 @@ def read_bytes(place: Place) -> bytes:
     if path is not None:
         with _local(path):
             return path.read_bytes()
-    with _remote(str(place)) as (system, key), system.open_input_stream(key) as file:
-        data: bytes = file.read()
-    return data
+    return _ask(place, _read_remote)
 
 
 def write_bytes(place: Place, data: bytes | memoryview) -> None:
@@ -100,8 +104,12 @@ def write_bytes(place: Place, data: bytes | memoryview) -> None:
         with _local(path):
             _replace(path, data)
         return
-    with _remote(str(place)) as (system, key), system.open_output_stream(key) as file:
-        file.write(data)
+
+    def write(system: Any, key: str, request: Request[None]) -> None:
+        with system.open_output_stream(key) as file:
+            file.write(data)
+
+    _ask(place, write, len(data))
 
 
 def exists(place: Place) -> bool:
@@ -110,16 +118,15 @@ def exists(place: Place) -> bool:
     if path is not None:
         with _local(path):
             return path.is_file()
-    with _remote(str(place)) as (system, key):
-        return bool(system.get_file_info(key).is_file)
+    return _ask(place, lambda system, key, _: bool(system.get_file_info(key).is_file))
 
 
 def children(folder: Place) -> list[str]:
     """The names of the files and folders in a folder, sorted; none if it does not exist. Raises OSError."""
     path = local_path(folder)
     if path is None:
-        with _remote(str(folder)) as (system, key):
-            return sorted(info.base_name for info in _infos(system, key, recursive=False))
+        infos = _ask(folder, lambda system, key, _: _infos(system, key, recursive=False))
+        return sorted(info.base_name for info in infos)
     with suppress(FileNotFoundError), _local(path):
         return sorted(os.listdir(path))
     return []
@@ -134,9 +141,7 @@ def modified(folder: Place) -> dict[str, float]:
     """When each of `list_files` was last written, in seconds by the clock of the disk or store."""
     path = local_path(folder)
     if path is None:
-        with _remote(str(folder)) as (system, key):
-            infos = [info for info in _infos(system, key, recursive=True) if info.is_file]
-        return {info.path.removeprefix(f"{key}/"): info.mtime_ns / 1e9 for info in infos}
+        return _ask(folder, _modified_remote)
     times = {}
     with _local(path):
         for file in path.rglob("*"):
@@ -163,8 +168,7 @@ def replace_file(place: Place, data: bytes | memoryview, before: Place) -> None:
             _replace(path, data, kept)
         return
     if exists(place):
-        with _remote(str(place)) as (system, key), _remote(str(before)) as (_, to):
-            system.copy_file(key, to)
+        _ask(place, lambda system, key, _: system.copy_file(key, f"{key.rpartition('/')[0]}/{_name(before)}"))
     write_bytes(place, data)
 
 
@@ -188,8 +192,7 @@ def delete_file(place: Place) -> None:
             with _local(path):
                 path.unlink()
             return
-        with _remote(str(place)) as (system, key):
-            system.delete_file(key)
+        _ask(place, lambda system, key, _: system.delete_file(key))
 
 
 def delete_tree(folder: Place, *, keep: Collection[str] = ()) -> None:
@@ -200,8 +203,7 @@ def delete_tree(folder: Place, *, keep: Collection[str] = ()) -> None:
             with _local(path):
                 _delete_local(path, keep)
             return
-        with _remote(str(folder)) as (system, key):
-            _delete_remote(system, key, keep)
+        _ask(folder, lambda system, key, request: _delete_remote(system, key, keep, request))
 
 
 def upload_tree(folder: Path, place: Place) -> None:
@@ -276,13 +278,32 @@ def _delete_local(path: Path, keep: Collection[str]) -> None:
             child.unlink()
 
 
-def _delete_remote(system: Any, key: str, keep: Collection[str]) -> None:
+def _read_remote(system: Any, key: str, request: Request[bytes]) -> bytes:
+    with system.open_input_stream(key) as file:
+        parts = []
+        while part := file.read(_PART):
+            parts.append(part)
+            request.progress()
+    return b"".join(parts)
+
+
+def _modified_remote(system: Any, key: str, request: Request[dict[str, float]]) -> dict[str, float]:
+    infos = [info for info in _infos(system, key, recursive=True) if info.is_file]
+    return {info.path.removeprefix(f"{key}/"): info.mtime_ns / 1e9 for info in infos}
+
+
+def _name(uri: Place) -> str:
+    return unquote(urlsplit(str(uri)).path).rpartition("/")[2]
+
+
+def _delete_remote(system: Any, key: str, keep: Collection[str], request: Request[None]) -> None:
     if not keep:
         system.delete_dir(key)
         return
     for info in _infos(system, key, recursive=False):
         if info.base_name not in keep:
             (system.delete_file if info.is_file else system.delete_dir)(info.path)
+            request.progress()
 
 
 def _infos(system: Any, key: str, *, recursive: bool) -> list[Any]:
@@ -303,14 +324,21 @@ def _local(path: Path) -> Iterator[None]:
         raise StoreError(f"{path}: {error.strerror or error}", error.errno) from None
 
 
-@contextmanager
-def _remote(uri: str) -> Iterator[tuple[Any, str]]:
-    """The file system of a URI, and the path in it. What the store refuses in the context is a StoreError."""
+def _ask(place: Place, do: Callable[[Any, str, Request[Result]], Result], size: int = 0) -> Result:
+    """What `do` returns, given the file system of a URI and the path in it; what the store refuses is a StoreError.
+
+    size: bytes that are sent.
+    """
+    uri = str(place)
     check_uri(uri)
     parts = urlsplit(uri)
-    try:
+
+    def work(request: Request[Result]) -> Result:
         system, root = _file_system(parts.scheme, parts.netloc, parts.query)
-        yield system, f"{root.rstrip('/')}/{unquote(parts.path).strip('/')}".rstrip("/")
+        return do(system, f"{root.rstrip('/')}/{unquote(parts.path).strip('/')}".rstrip("/"), request)
+
+    try:
+        return Request(work, limit_for(size)).result()
     except FileNotFoundError:
         raise
     except OSError as error:
