@@ -13,14 +13,14 @@ import torch
 from torch import nn
 
 from trainables.batches import Batches
-from trainables.checkpoint import CheckpointError, load_last, replace_checkpoint
+from trainables.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
 from trainables.claim import Claim
 from trainables.config import TrainConfig
 from trainables.data import load_data
 from trainables.model_state import load_model_state
 from trainables.models import build_model
 from trainables.parallel.ddp import SOLO, Group, all_sum, broadcast
-from trainables.storage import Place, StoreError, join
+from trainables.storage import Place, StoreError, exists, join
 from trainables.trainer import EpochMetrics, Trainer
 
 CHECKPOINT = "last.pt"
@@ -28,6 +28,9 @@ TIMED = ("data", "build", "train", "evaluate", "checkpoint")
 VERSION = 3
 """Of the checkpoints, which hold {"version", "config", "history", "trainer"}."""
 _MAY_DIFFER = ("epochs", "parallel", "run")
+_MEAN, _STD = "normalize.mean", "normalize.std"
+_FARTHEST = 3
+"""Standard deviations by which the mean of an input may move when rows are added to the data."""
 # A checkpoint is due after so many times the seconds that writing the last one took: saving costs 5% at the most.
 _TRAINING_PER_SAVING = 20
 
@@ -67,7 +70,6 @@ class Worker:
         self._known = 0
         self._path: Place | None = None
         self._claim: Claim | None = None
-        self._note = ""
         self._save_at: frozenset[int] = frozenset()
         self._unsaved_s = self._saving_s = 0.0
         self._timing = dict.fromkeys(TIMED, 0.0)
@@ -125,16 +127,14 @@ class Worker:
         """The report of the next epoch that was not reported, trained now or stored before.
 
         {"epoch": its number, "metrics": by name, "seconds", "finished", "timing": this worker's seconds since its
-        previous report by what they went into, one for each of TIMED}, a student's "cost", and a "note" if its last
-        checkpoint was damaged. A trial that is finished and known gives its last epoch once more.
+        previous report by what they went into, one for each of TIMED}, and a student's "cost". A trial that is finished
+        and known gives its last epoch once more.
         """
         while len(self._history) <= self._known and not self.trainer.finished:
             self._train()
         self._known = min(self._known + 1, len(self._history))
         timing, self._timing = self._timing, dict.fromkeys(TIMED, 0.0)
-        report = report_of(self._history[self._known - 1]) | {"finished": self.finished, "timing": timing}
-        note, self._note = self._note, ""
-        return {**report, "note": note} if note else report
+        return report_of(self._history[self._known - 1]) | {"finished": self.finished, "timing": timing}
 
     def save(self) -> None:
         """Writes the checkpoint if the one on the disk is older. Every rank calls it; rank 0 writes."""
@@ -147,7 +147,7 @@ class Worker:
             if self.group.rank == 0:
                 if self._claim:
                     self._claim.check()
-                replace_checkpoint(self._path, state)
+                save_checkpoint(self._path, state)
         self._unsaved_s, self._saving_s = 0.0, self._timing["checkpoint"] - before
 
     def _train(self) -> None:
@@ -178,6 +178,7 @@ class Worker:
             return []
         if isinstance(saved, CheckpointError | StoreError):
             raise saved
+        _check_inputs(trainer.model, saved["trainer"].get("best", {}), str(self._path))
         trainer.load_state_dict(saved["trainer"])
         history: list[dict[str, Any]] = saved["history"]
         return history
@@ -187,8 +188,7 @@ class Worker:
         if self._path is None:
             return None
         try:
-            saved, self._note = load_last(self._path)
-            return None if saved is None else _checked(_of_version(saved, self._path), self._config, self._path)
+            return _checked(read_checkpoint(self._path), self._config, self._path) if exists(self._path) else None
         except (CheckpointError, StoreError) as error:
             return error
 
@@ -203,7 +203,7 @@ class Worker:
 
 def _checked(saved: dict[str, Any], config: dict[str, Any], path: Place) -> dict[str, Any]:
     """What was saved, if it is of this config. A trial may be prolonged, and shared among workers in another way."""
-    ours, theirs = dict(config), dict(saved["config"])
+    ours, theirs = dict(config), _with_new_settings(saved["config"])
     for one in (ours, theirs):
         if "data" in one:
             one["data"] = {**one["data"], "path": None}  # data may be elsewhere by now, or on another machine
@@ -211,6 +211,27 @@ def _checked(saved: dict[str, Any], config: dict[str, Any], path: Place) -> dict
     if different:
         raise CheckpointError(f"{path} was made with another {', '.join(different)}")
     return saved
+
+
+def _with_new_settings(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The config of a checkpoint, also of an earlier version, which lacks the settings that have been added since."""
+    return TrainConfig.model_validate(config).model_dump(mode="json") if "data" in config else dict(config)
+
+
+def _check_inputs(model: nn.Module, state: Mapping[str, Any], path: Place) -> None:
+    """Raise CheckpointError for weights that were trained on inputs of other sizes, or in another place.
+
+    An earlier version may have made other features of the same table.
+    """
+    buffers = dict(model.named_buffers())
+    ours, theirs = buffers.get(_MEAN), state.get(_MEAN)
+    if ours is None or theirs is None:
+        return
+    if ours.shape != theirs.shape:
+        rule = f"was made of {theirs.numel()} features or channels, and the data now have {ours.numel()}"
+        raise CheckpointError(f"{path} {rule}: start a new run")
+    if ((ours - theirs.to(ours.device)).abs() > _FARTHEST * buffers[_STD]).any():
+        raise CheckpointError(f"{path} was made of other features than the data now have: start a new run")
 
 
 def report_of(entry: Mapping[str, Any]) -> dict[str, Any]:
@@ -222,14 +243,8 @@ def report_of(entry: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def read_checkpoint(path: Place) -> dict[str, Any]:
-    """What a worker has saved last of a trial and is sound. Raises CheckpointError, FileNotFoundError or StoreError."""
-    saved, _ = load_last(path)
-    if saved is None:
-        raise FileNotFoundError(str(path))
-    return _of_version(saved, path)
-
-
-def _of_version(saved: dict[str, Any], path: Place) -> dict[str, Any]:
+    """What a worker has saved of a trial. Raises CheckpointError, FileNotFoundError or StoreError."""
+    saved = load_checkpoint(path)
     if saved.get("version") != VERSION:
         raise CheckpointError(f"{path} has version {saved.get('version')}, but this program reads {VERSION}")
     return saved
@@ -243,5 +258,6 @@ def load_best(path: Place) -> tuple[nn.Module, TrainConfig]:
     saved = read_checkpoint(path)
     config = TrainConfig.model_validate(saved["config"])
     model = build_model(config.model, _load_data(config.data))
+    _check_inputs(model, saved["trainer"]["best"], path)
     load_model_state(model, saved["trainer"]["best"])
     return model, config

@@ -1,9 +1,11 @@
+from collections.abc import Callable
 from itertools import count
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import torch
 
 from trainables import (
     CheckpointError,
@@ -199,6 +201,39 @@ def test_another_configs_checkpoint_is_refused(tmp_path: Path) -> None:
         worker.begin(config(MLP, seed=1, **{"optimizer.lr": 0.3}), str(tmp_path))
 
 
+def change(path: Path, edit: Callable[[dict[str, Any]], Any]) -> None:
+    """Write the checkpoint again after `edit`."""
+    saved = load_checkpoint(path)
+    edit(saved)
+    save_checkpoint(path, saved)
+
+
+def test_a_checkpoint_from_before_a_setting_was_added_is_taken(tmp_path: Path) -> None:
+    worker = Worker()
+    worker.begin(config(MLP, epochs=1), str(tmp_path))
+    worker.epoch()
+    change(tmp_path / CHECKPOINT, lambda saved: [saved["config"]["data"].pop(name) for name in ("dates", "separator")])
+    change(tmp_path / CHECKPOINT, lambda saved: saved["config"].pop("ema"))
+    worker.begin(config(MLP, epochs=2), str(tmp_path))
+    assert worker.epoch()["epoch"] == 1
+    assert worker.finished is False
+
+
+@pytest.mark.parametrize(
+    ("mean", "reason"), [([[[1e9]]], "of other features"), ([[[0.3]], [[0.3]]], "of 2 features .* now have 1")]
+)
+def test_a_checkpoint_of_other_features_is_refused(tmp_path: Path, mean: Any, reason: str) -> None:
+    """Those of a version that made others of the same table."""
+    worker = Worker()
+    worker.begin(config(MLP), str(tmp_path))
+    worker.epoch()
+    change(tmp_path / CHECKPOINT, lambda saved: saved["trainer"]["best"].update({"normalize.mean": torch.tensor(mean)}))
+    with pytest.raises(CheckpointError, match=rf"last\.pt was made {reason}.*start a new run"):
+        worker.begin(config(MLP), str(tmp_path))
+    with pytest.raises(CheckpointError, match=reason):
+        load_best(tmp_path / CHECKPOINT)
+
+
 def test_a_checkpoint_of_another_version_is_refused(tmp_path: Path) -> None:
     save_checkpoint(tmp_path / CHECKPOINT, {"version": 99})
     with pytest.raises(CheckpointError, match="has version 99, but this program reads 3"):
@@ -218,19 +253,3 @@ def test_the_best_weights_come_back_as_a_model(tmp_path: Path) -> None:
 def test_begin_comes_first() -> None:
     with pytest.raises(RuntimeError, match="call begin"):
         Worker().epoch()
-
-
-def test_a_damaged_checkpoint_is_told_and_the_one_before_used(tmp_path: Path) -> None:
-    worker = Worker()
-    worker.begin(config(MLP), str(tmp_path), save_at=[1, 2, 3])
-    whole = run(worker)
-    last = tmp_path / CHECKPOINT
-    data = bytearray(last.read_bytes())
-    data[len(data) // 2] ^= 4
-    last.write_bytes(data)
-    again = Worker()
-    again.begin(config(MLP), str(tmp_path), known_epochs=2)
-    report = again.epoch()
-    assert report["note"].endswith("previous.pt is used")
-    assert timeless(report) == whole[2]
-    assert "note" not in again.epoch()
