@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Mapping
 from math import sqrt
 from pathlib import Path
@@ -43,7 +44,11 @@ class DataConfig(Settings):
         task: None lets the target decide: text, truth values and up to 20 different whole numbers are classes.
         split: the column of a table that says train, validation or test.
         drop: columns of a table that are no features.
-        categorical: columns of a table whose numbers are names.
+        categorical: columns of a table whose numbers or dates are names.
+        dates: columns of a table whose dates are taken apart into numbers.
+        separator: the character between the values of a CSV file; None finds it out.
+        decimal: the decimal sign of numbers in a CSV file that are ambiguous, such as 1,234; None finds it out.
+        encoding: of a CSV file, such as cp1252; None is UTF-8, or what its byte order mark says.
     """
 
     name: str = "digits"
@@ -60,6 +65,25 @@ class DataConfig(Settings):
     split: str | None = None
     drop: Names = ()
     categorical: Names = ()
+    dates: Names = ()
+    separator: str | None = None
+    decimal: Literal[".", ","] | None = None
+    encoding: str | None = None
+
+    @field_validator("separator")
+    @classmethod
+    def _is_one_character(cls, separator: str | None) -> str | None:
+        if separator is not None and (len(separator) != 1 or separator in '"\r\n'):
+            raise ValueError(f"must be one character, such as ';' or \"\\t\", but got {separator!r}")
+        return separator
+
+    @field_validator("encoding")
+    @classmethod
+    def _is_known(cls, encoding: str | None) -> str | None:
+        try:
+            return None if encoding is None else codecs.lookup(encoding).name
+        except LookupError:
+            raise ValueError(f"must be an encoding that Python knows, such as cp1252, but got {encoding!r}") from None
 
     @field_validator("path")
     @classmethod

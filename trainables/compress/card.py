@@ -45,7 +45,8 @@ def interface(data: Dataset, fit: str) -> dict[str, Any]:
 def _meaning(data: Dataset, fit: str) -> dict[str, Any]:
     """Of the numbers that go in, and how to get them from an image file or the rows of a table."""
     if len(data.input_shape) != 3:
-        return {"kind": "features", "columns": [asdict(column) for column in data.columns]}
+        columns = [asdict(column) for column in data.columns]
+        return {"kind": "features", "columns": columns, **({"dialect": asdict(data.dialect)} if columns else {})}
     channels, height, width = data.input_shape
     facts: dict[str, Any] = {"kind": "images", "range": [0, 1]}
     if mode := {1: "L", 3: "RGB"}.get(channels):

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import zipfile
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from trainables.config import DataConfig
+from trainables.data.column_names import clean_name
 from trainables.data.columns import encode
 from trainables.data.dataset import Column, DataError, as_floats
+from trainables.data.dialect import Dialect
 from trainables.data.pictures import SUFFIXES, Shape, decode
+from trainables.data.table_files import SUFFIXES as TABLES
+from trainables.data.table_files import read_frame
 
-TABLES = (".csv", ".csv.gz", ".tsv", ".parquet", ".pq")
 ARRAYS = ("inputs", "x", "images", "features")
 
 
@@ -55,20 +58,11 @@ def _from_image(file: Path, wanted: Mapping[str, Any]) -> np.ndarray:
 
 
 def _from_table(file: Path, wanted: Mapping[str, Any]) -> np.ndarray:
-    import pandas as pd
-
-    columns = tuple(Column(**{**column, "categories": tuple(column["categories"])}) for column in wanted["columns"])
+    columns = [Column.from_json(column) for column in wanted["columns"]]
     if not columns:
         raise DataError(f"{file} must be an .npz file, since the model's features have no names")
-    name = file.name.lower()
-    try:
-        if name.endswith((".parquet", ".pq")):
-            frame = pd.read_parquet(file)
-        else:
-            frame = pd.read_csv(file, sep="\t" if name.endswith(".tsv") else ",", na_values=["?"], low_memory=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise DataError(f"{file} cannot be read as a table: {str(error).splitlines()[0]}") from error
-    frame = frame.rename(columns=str)
+    columns = [replace(column, name=clean_name(column.name)) for column in columns]
+    frame, _ = read_frame(file, Dialect(**wanted.get("dialect", {})))
     for column in columns:
         if column.name not in frame:
             known = ", ".join(map(str, frame))
@@ -76,7 +70,7 @@ def _from_table(file: Path, wanted: Mapping[str, Any]) -> np.ndarray:
                 f"{file} must have the column {column.name!r}, which the model was trained on; it has {known}"
             )
     try:
-        features: np.ndarray = encode(frame, columns, DataConfig(path=str(file))).numpy()
+        features: np.ndarray = encode(frame, columns, file).numpy()
     except DataError:
         raise
     except (TypeError, ValueError) as error:

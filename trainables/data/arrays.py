@@ -17,12 +17,13 @@ from trainables.data.dataset import DataError, Dataset, Split
 from trainables.data.labels import Classes, find_classes, from_one_hot, named_classes
 from trainables.data.settings import required_path
 from trainables.data.splitting import PARTS, Given, part_of, split
-from trainables.data.statistics import mean_std
+from trainables.data.statistics import lost_in_float32, mean_std
 from trainables.data.targets import as_values, target_mean_std
 
 INPUTS = ("inputs", "x", "images", "data", "features")
 TARGETS = ("targets", "y", "labels")
 CLASSES = "classes"
+_MOST_NAMED = 20
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ def read_arrays(config: DataConfig) -> Dataset:
     classes, targets = _targets({part: pair[1] for part, pair in pairs.items()}, arrays.get(CLASSES), config)
     given = Given(**{part: Split(inputs[part], targets[part]) for part in pairs})
     train, validation, test = split(given, config, classes)
-    data = Dataset(train, validation, test, classes, *mean_std(train.inputs))
+    data = Dataset(train, validation, test, classes, *mean_std(train.inputs), warnings=_lost(pairs["train"][0]))
     return data if classes else target_mean_std(data, config)
 
 
@@ -110,6 +111,19 @@ def _features(array: _Array) -> Tensor:
         features = torch.from_numpy(array.values.astype(np.float32))
     _check_finite(array, features)
     return features
+
+
+def _lost(array: _Array) -> tuple[str, ...]:
+    """A warning on features that float32 does not tell apart."""
+    if array.values.ndim != 2:
+        return ()
+    found = [str(number) for number in np.flatnonzero(lost_in_float32(array.values))]
+    if not found:
+        return ()
+    more = ", …" if len(found) > _MOST_NAMED else ""
+    which = f"columns {', '.join(found[:_MOST_NAMED])}{more} (from 0)"
+    rule = "differ by less than float32 can tell: subtract a number near them before saving"
+    return (f"{array} {which} hold numbers that {rule}",)
 
 
 def _images(array: _Array) -> Tensor:

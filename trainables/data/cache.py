@@ -29,6 +29,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from trainables.data.dataset import Column, Dataset, DataWarning, Split
+from trainables.data.dialect import Dialect
 from trainables.data.splitting import PARTS
 
 MOST_BYTES = 20 * 2**30
@@ -143,13 +144,18 @@ def _packed(data: Dataset) -> tuple[dict[str, Tensor], str]:
     for part in PARTS:
         split: Split = getattr(data, part)
         tensors |= {f"{part}.inputs": split.inputs, f"{part}.targets": split.targets}
-    facts = {"classes": data.classes, "columns": [asdict(one) for one in data.columns], "warnings": data.warnings}
+    facts = {
+        "classes": data.classes,
+        "columns": [asdict(one) for one in data.columns],
+        "warnings": data.warnings,
+        "dialect": asdict(data.dialect),
+    }
     return {name: tensor.contiguous() for name, tensor in tensors.items()}, json.dumps(facts)
 
 
 def _unpacked(tensors: dict[str, Tensor], facts: str) -> Dataset:
     said = json.loads(facts)
-    columns = [Column(**{**one, "categories": tuple(one["categories"])}) for one in said["columns"]]
+    columns = [Column.from_json(one) for one in said["columns"]]
     parts: dict[str, Any] = {part: Split(tensors[f"{part}.inputs"], tensors[f"{part}.targets"]) for part in PARTS}
     statistics: dict[str, Any] = {name: tensors[name] for name in _STATISTICS}
     return Dataset(
@@ -158,6 +164,7 @@ def _unpacked(tensors: dict[str, Tensor], facts: str) -> Dataset:
         classes=tuple(said["classes"]),
         columns=tuple(columns),
         warnings=tuple(said["warnings"]),
+        dialect=Dialect(**said["dialect"]),
     )
 
 

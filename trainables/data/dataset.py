@@ -1,12 +1,15 @@
-"""What every trial trains on: examples with targets in three parts."""
+"""Examples with targets in three parts."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal, Self
 
 import torch
 from torch import Tensor
+
+from trainables.data.dialect import Dialect
 
 Task = Literal["classification", "regression"]
 
@@ -48,21 +51,34 @@ def as_floats(inputs: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Column:
-    """A column of a table, and what becomes of it: whoever feeds rows to a model does the same.
+    """A column of a table as features; rows for prediction are turned into features in the same way.
 
-    A numeric one is one feature, in which `fill` stands for a missing value. A categorical one is a feature for each of
-    `categories`, 1 where the row has it and 0 elsewhere; None among them is the missing value, and a category that is
-    not among them is 0 throughout.
+    numeric: one feature, the value less `offset`, both in double precision; `fill` stands for a missing value.
+    categorical: a feature for each of `categories`, 1 where the row has it and 0 elsewhere; None among them is the
+        missing value, and a category that is not among them is 0 throughout.
+    date: days since 1970 in UTC less `offset`, `fill` for a missing one; then the sine and cosine of the place in the
+        year, of the place in the week from Monday on and, with `times`, of the time of the day, all 0 for a missing
+        one. Texts are read by `format`, as Python's strptime has it, or by ISO 8601.
     """
 
     name: str
-    kind: Literal["numeric", "categorical"]
+    kind: Literal["numeric", "categorical", "date"]
     fill: float | None = None
     categories: tuple[str | None, ...] = ()
+    offset: float = 0.0
+    format: str | None = None
+    times: bool = False
+
+    @classmethod
+    def from_json(cls, saved: Mapping[str, Any]) -> Self:
+        """A column as `dataclasses.asdict` and JSON have kept it, also of earlier versions with fewer fields."""
+        return cls(**{**saved, "categories": tuple(saved["categories"])})
 
     @property
     def width(self) -> int:
-        """How many features it makes."""
+        """Number of features."""
+        if self.kind == "date":
+            return 7 if self.times else 5
         return 1 if self.kind == "numeric" else len(self.categories)
 
 
@@ -75,7 +91,8 @@ class Dataset:
         mean, std: of each channel (C,) or feature (F,), of floats as models take them; no std is 0.
         columns: of a table, in the order of their features; empty for what was no table.
         target_mean, target_std: (1,) each; 0 and 1 for classification.
-        warnings: what whoever asked for the data should know of it.
+        warnings: texts of the DataWarnings that loading gives.
+        dialect: of a table's CSV files, to read others like them.
     """
 
     train: Split
@@ -88,6 +105,7 @@ class Dataset:
     target_mean: Tensor = field(default_factory=lambda: torch.zeros(1))
     target_std: Tensor = field(default_factory=lambda: torch.ones(1))
     warnings: tuple[str, ...] = ()
+    dialect: Dialect = field(default_factory=Dialect)
 
     @property
     def task(self) -> Task:

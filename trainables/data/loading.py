@@ -18,6 +18,9 @@ from trainables.data.settings import near
 from trainables.data.tables import read_table
 
 _COMMON = frozenset({"name", "path", "validation", "test", "seed"})
+_TABLE = frozenset(
+    {"target", "task", "split", "drop", "categorical", "dates", "separator", "decimal", "encoding"},
+)
 
 
 @dataclass(frozen=True)
@@ -40,7 +43,7 @@ LOADERS = {
     "idx": Loader(read_idx),
     "images": Loader(read_images, frozenset({"size", "fit", "channels", "strict"}), ("pillow",)),
     "npz": Loader(read_arrays, frozenset({"task"})),
-    "table": Loader(read_table, frozenset({"target", "task", "split", "drop", "categorical"}), ("pandas", "pyarrow")),
+    "table": Loader(read_table, _TABLE, ("pandas", "pyarrow")),
 }
 
 

@@ -1,9 +1,15 @@
-"""Mean and spread of inputs, by which models put them on one scale."""
+"""Mean and spread of numbers, by which models put them on one scale."""
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor
+
+_COARSEST = 0.1
+"""Step of float32 between numbers that differ, in standard deviations."""
+_ROUNDING = 1e-13
+"""Spread of equal numbers by rounding in float64, relative to their size."""
 
 
 def mean_std(inputs: Tensor) -> tuple[Tensor, Tensor]:
@@ -20,6 +26,17 @@ def mean_std(inputs: Tensor) -> tuple[Tensor, Tensor]:
     # What is constant but for rounding tells nothing: divided by its spread, any other value would be enormous.
     constant = std <= 1e-7 * mean.abs()
     return mean.float(), std.where(~constant, 1.0).float()
+
+
+def lost_in_float32(values: np.ndarray) -> np.ndarray:
+    """(F,), True for each column of finite numbers (N, F) that differ by less than float32 can tell where they are."""
+    doubles = values.astype(np.float64, copy=False)
+    size, spread = np.abs(doubles).max(axis=0), doubles.std(axis=0)
+    differ = (values != values[:1]).any(axis=0)
+    if values.dtype.kind == "f":
+        differ &= spread > _ROUNDING * size
+    lost: np.ndarray = differ & (np.spacing(size.astype(np.float32)) > _COARSEST * spread)
+    return lost
 
 
 def _of_bytes(images: Tensor) -> tuple[Tensor, Tensor]:

@@ -1,79 +1,48 @@
-"""A Parquet or CSV file as a DataFrame, with the columns that its author means."""
+"""A Parquet or CSV file as a DataFrame with clean names of columns."""
 
 from __future__ import annotations
 
-import warnings
 import zlib
-from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 
+from trainables.data.column_names import checked_names, is_unnamed
+from trainables.data.csv_columns import read_csv
 from trainables.data.dataset import DataError
+from trainables.data.dialect import Dialect
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-SUFFIXES = (".csv", ".csv.gz", ".tsv", ".parquet", ".pq")
+SUFFIXES = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".parquet", ".pq")
+_PARQUET = (".parquet", ".pq")
 
-Result = TypeVar("Result")
 
+def read_frame(file: Path, dialect: Dialect) -> tuple[DataFrame, Dialect]:
+    """All rows, and the dialect with what was found of it.
 
-def read_frame(file: Path) -> DataFrame:
-    """All rows. Raises DataError for what is no table, has no rows, or has columns that could be mistaken."""
-    name = file.name.lower()
-    if not name.endswith(SUFFIXES):
+    Raises DataError for what is no table, has no rows, or has columns that could be mistaken.
+    """
+    if not file.name.lower().endswith(SUFFIXES):
         raise DataError(f"{file} must be a Parquet or CSV file by its name ({', '.join(SUFFIXES)})")
-    parquet = name.endswith((".parquet", ".pq"))
-    _check_names(file, _tried(_parquet_names if parquet else _csv_names, file))
-    frame = _tried(_parquet if parquet else _csv, file)
-    if not len(frame):
-        raise DataError(f"{file} must have rows, but has none")
-    return frame.rename(columns=str)
-
-
-def _check_names(file: Path, names: list[str]) -> None:
-    """pandas would give the second of two columns another name, under which a target would be a feature."""
-    for name, count in Counter(names).items():
-        if count > 1:
-            raise DataError(f"{file} must have one column of each name, but has {count} of {name!r}")
-
-
-def _tried(read: Callable[[Path], Result], file: Path) -> Result:
+    read = _read_parquet if file.name.lower().endswith(_PARQUET) else read_csv
     try:
-        return read(file)
+        frame, found = read(file, dialect)
     except (OSError, ValueError, NotImplementedError, EOFError, zlib.error) as error:
         raise DataError(f"{file} cannot be read as a table: {str(error).partition(chr(10))[0]}") from error
+    if not len(frame):
+        raise DataError(f"{file} must have rows, but has none")
+    return frame.drop(
+        columns=[name for name in map(str, frame) if is_unnamed(name) and frame[name].isna().all()]
+    ), found
 
 
-def _parquet_names(file: Path) -> list[str]:
+def _read_parquet(file: Path, dialect: Dialect) -> tuple[DataFrame, Dialect]:
+    import pandas as pd
     from pyarrow.parquet import read_schema
 
-    names: list[str] = read_schema(file).names
-    return names
-
-
-def _parquet(file: Path) -> DataFrame:
-    import pandas as pd
-
-    return pd.read_parquet(file)
-
-
-def _csv_names(file: Path) -> list[str]:
-    """As they are written, but for those that are left out."""
-    first = _csv(file, header=None, nrows=1, dtype=str, keep_default_na=False).iloc[0]
-    return [name for name in map(str, first) if name]
-
-
-def _csv(file: Path, **options: Any) -> DataFrame:
-    """Raises ValueError where rows have more values than there are names, but for a comma that ends each of them."""
-    import pandas as pd
-
-    options |= {"sep": "\t" if file.name.lower().endswith(".tsv") else ",", "na_values": ["?"]}
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", pd.errors.ParserWarning)
-        try:
-            frame: DataFrame = pd.read_csv(file, low_memory=False, index_col=False, **options)
-        except pd.errors.ParserWarning as error:
-            raise ValueError("its rows have more values than its first line has names") from error
-    return frame
+    # pandas would read one of two columns of a name.
+    checked_names(read_schema(file).names)
+    frame = pd.read_parquet(file)
+    frame.columns = checked_names([str(name) for name in frame])
+    return frame, dialect

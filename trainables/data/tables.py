@@ -1,7 +1,8 @@
-"""A table in Parquet or CSV: which rows and columns there are, and what is to be predicted."""
+"""Tables in Parquet or CSV: their rows, their features and what is to be predicted."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -12,8 +13,12 @@ import torch
 from torch import Tensor
 
 from trainables.config import DataConfig
-from trainables.data.columns import as_text, encode, fit_columns, kind_of, numbers, scales
-from trainables.data.dataset import DataError, Dataset, Split
+from trainables.data.column_checks import giveaways, lost_digits, names_of_rows, row_labels
+from trainables.data.column_kinds import Kind, as_text, kind_of, numbers, target_kind
+from trainables.data.column_names import clean_name, is_unnamed
+from trainables.data.columns import encode, fit_columns, scales
+from trainables.data.dataset import Column, DataError, Dataset, Split
+from trainables.data.dialect import Dialect
 from trainables.data.settings import near, required_path
 from trainables.data.splitting import PARTS, Given, part_of, split
 from trainables.data.table_files import SUFFIXES, read_frame
@@ -33,54 +38,74 @@ def read_table(config: DataConfig) -> Dataset:
     What becomes of a column is decided on the rows to train on, see `Column`. Raises DataError.
     """
     table = _Table.read(config)
+    config = table.config
     classes = table.classes()
     targets = table.labels(classes) if classes else table.values()
     given = Given(**{part: Split(torch.from_numpy(rows), targets[rows]) for part, rows in table.rows.items()})
     parts = split(given, config, classes)
-    columns = fit_columns(table.features.iloc[parts[0].inputs.numpy()], table.kinds(), config)
-    features = encode(table.features, columns, config)
+    frame = table.features.iloc[parts[0].inputs.numpy()]
+    columns = fit_columns(frame, table.kinds(), config)
+    features = encode(table.features, columns, config.path, table.place)
     train, validation, test = (replace(part, inputs=features[part.inputs]) for part in parts)
-    measured = scales(train.inputs, columns)
-    data = Dataset(train, validation, test, classes, *measured, columns, warnings=_left_out(config))
+    mean, std = scales(train.inputs, columns)
+    warnings = (*_left_out(config), *table.warnings(), *_warnings(frame, train, columns, std, config))
+    data = Dataset(train, validation, test, classes, mean, std, columns, warnings=warnings, dialect=table.dialect)
     return data if classes else target_mean_std(data, config)
+
+
+def _warnings(
+    frame: DataFrame, train: Split, columns: tuple[Column, ...], std: Tensor, config: DataConfig
+) -> list[str]:
+    """A line on each fault of the features to train on."""
+    lines = giveaways(frame, train.targets, classes=not train.targets.is_floating_point())
+    return [f"{config.path}: {line}" for line in (*lines, *lost_digits(frame, columns, train, std))]
 
 
 @dataclass(frozen=True)
 class _Table:
-    """The rows of all files one after another, and which of them each part has. files: with their numbers of rows."""
+    """The rows of all files one after another, and the rows of each part.
+
+    files: with their numbers of rows. left_out: columns without a name that number the rows.
+    """
 
     config: DataConfig
     frame: DataFrame
     rows: dict[str, np.ndarray]
     files: dict[Path, int]
+    left_out: tuple[str, ...]
+    dialect: Dialect
 
     @classmethod
     def read(cls, config: DataConfig) -> _Table:
         import pandas as pd
 
+        config = _with_clean_names(config)
         files = _files(required_path(config, _WANTED), config)
-        frames = {part: read_frame(file) for part, file in files.items()}
-        wanted = [str(name) for name in frames["train"]]
+        frames, dialect = _frames(files, Dialect.of(config))
+        left_out = tuple(name for name in row_labels(frames["train"]) if name not in _named(config))
+        wanted = [str(name) for name in frames["train"] if name not in left_out]
         for part, frame in frames.items():
             for name in wanted:
                 _column(frame, name, files[part], f"as {files['train'].name} has it")
         frame = pd.concat([one[wanted] for one in frames.values()], ignore_index=True)
         starts = np.cumsum([0, *(len(one) for one in frames.values())])
         rows = {part: np.arange(start, start + len(frames[part])) for part, start in zip(frames, starts, strict=False)}
-        table = cls(config, frame, rows, {files[part]: len(one) for part, one in frames.items()})
+        table = cls(config, frame, rows, {files[part]: len(one) for part, one in frames.items()}, left_out, dialect)
         return replace(table, rows=table.split_rows()) if config.split else table
 
     @property
     def called(self) -> str:
+        """The target, as messages call it."""
         return f"{self.config.path}, column {self.config.target!r},"
 
     @cached_property
     def features(self) -> DataFrame:
         """The columns that are to be features."""
         config, dropped = self.config, {self.config.target, self.config.split}
-        for key in ("drop", "categorical"):
+        for key in ("drop", "categorical", "dates"):
             for name in getattr(config, key):
-                _column(self.frame, name, config.path, f"as data.{key} says")
+                if key != "drop" or not is_unnamed(name):
+                    _column(self.frame, name, config.path, f"as data.{key} says")
         features = self.frame[[name for name in self.frame if name not in dropped | {*config.drop}]]
         if not len(features.columns):
             raise DataError(
@@ -88,13 +113,19 @@ class _Table:
             )
         return features
 
-    def kinds(self) -> dict[str, str]:
-        """Numeric or categorical, of each feature."""
-        return {str(name): kind_of(self.features[name], self.config) for name in self.features}
+    def kinds(self) -> dict[str, Kind]:
+        """Of each feature."""
+        return {str(name): kind_of(self.features[name], self.config, self.place) for name in self.features}
+
+    def warnings(self) -> list[str]:
+        """A line on each column that labels the rows."""
+        labels = [f"column {name!r} has no name and numbers the rows, so that it is left out" for name in self.left_out]
+        named = self.features.drop(columns=[name for name in self.config.dates if name in self.features])
+        return [f"{self.config.path}: {line}" for line in (*labels, *names_of_rows(named, self.rows.values()))]
 
     @cached_property
     def target(self) -> Series:
-        """What is to be predicted; known in every row."""
+        """The column to predict, known in every row."""
         config = self.config
         if config.target is None:
             known = ", ".join(map(str, self.frame.columns[:_MOST_NAMED]))
@@ -106,9 +137,9 @@ class _Table:
         return target
 
     def classes(self) -> tuple[str, ...]:
-        """What the rows to train on have as target, in order; none for regression."""
+        """The different targets of the rows to train on, in order; none for regression."""
         target = self.target.iloc[self.rows["train"]]
-        kind = kind_of(target, self.config)
+        kind = target_kind(target, self.config)
         if self.config.task == "regression" or (self.config.task is None and not _are_classes(target, kind)):
             return ()
         found = tuple(dict.fromkeys(map(str, as_text(target.sort_values()))))
@@ -132,7 +163,7 @@ class _Table:
 
     def values(self) -> Tensor:
         """(N, 1), float32."""
-        if kind_of(self.target, self.config) != "numeric":
+        if target_kind(self.target, self.config) != "numeric":
             raise DataError(f"{self.called} must hold numbers for regression, but holds {self.target.iloc[0]!r}")
         return as_values(self.called, numbers(self.target))
 
@@ -149,13 +180,34 @@ class _Table:
         return {part: np.flatnonzero(parts == part) for part in PARTS if part in parts}
 
     def place(self, row: SupportsIndex) -> str:
-        """Where a row is, counted from 1, without the line of names."""
+        """The file of a row and its number there, counted from 1 without the line of names."""
         number = int(row)
         for file, count in self.files.items():
             if number < count:
                 return f"row {number + 1} of {file.name}"
             number -= count
         raise IndexError(row)
+
+
+def _with_clean_names(config: DataConfig) -> DataConfig:
+    """The settings, with names of columns as they are read from files."""
+    one = {key: name and clean_name(name) for key in ("target", "split") for name in [getattr(config, key)]}
+    several = {key: tuple(map(clean_name, getattr(config, key))) for key in ("drop", "categorical", "dates")}
+    return config.model_copy(update={**one, **several})
+
+
+def _named(config: DataConfig) -> set[str | None]:
+    """Columns that the settings name."""
+    return {config.target, config.split, *config.drop, *config.categorical, *config.dates}
+
+
+def _frames(files: Mapping[str, Path], dialect: Dialect) -> tuple[dict[str, DataFrame], Dialect]:
+    """The table of each part, and the dialect with the decimal sign that was found first."""
+    frames: dict[str, DataFrame] = {}
+    for part, file in files.items():
+        frames[part], own = read_frame(file, dialect)
+        dialect = replace(dialect, decimal=dialect.decimal or own.decimal)
+    return frames, dialect
 
 
 def _files(path: Path, config: DataConfig) -> dict[str, Path]:

@@ -11,6 +11,7 @@ from torch import Tensor
 from trainables.config import DataConfig
 from trainables.data.dataset import DataError, Dataset
 from trainables.data.splitting import source
+from trainables.data.statistics import lost_in_float32
 
 
 def as_values(where: str, targets: np.ndarray) -> Tensor:
@@ -22,6 +23,9 @@ def as_values(where: str, targets: np.ndarray) -> Tensor:
     wrong = np.flatnonzero(~np.isfinite(values))
     if len(wrong):
         raise DataError(f"{where} must be finite everywhere, but is {targets[wrong[0]]} in row {wrong[0]} (from 0)")
+    if lost_in_float32(targets[:, np.newaxis])[0]:
+        rule = f"must differ by more than {np.spacing(np.abs(values).max()):g}, the precision of float32 at their size"
+        raise DataError(f"{where} {rule}; subtract a number near {targets[0]} from them")
     return torch.from_numpy(values).unsqueeze(1)
 
 
