@@ -34,7 +34,7 @@ def test_a_broken_attempt_is_made_good(tiny, tmp_path, how, workers):
     assert result.trials()["status"].tolist() == ["completed"]
     (fault,) = result.record().trials["0001"].faults
     said = {
-        "kill": "a process of the trial died: .+",
+        "kill": r"the trial's process ended by signal KILL, .+; see logs/0001\.log",
         "raise": r"RuntimeError: the third epoch is bad luck \(tests/orchestrator/own_models.py:\d+ in forward\)",
     }
     assert re.fullmatch(said.get(how, "no report for 12 s, faults.hang_after"), fault)
@@ -56,4 +56,4 @@ def test_after_its_last_attempt_a_trial_has_failed(tiny, tmp_path):
     sweep = breaking(tmp_path, "kill", faults={"retries": 0})
     trials = run(tiny(**sweep), quiet=True).trials()
     assert trials["status"].tolist() == ["failed"]
-    assert "died" in trials["error"][0]
+    assert "ended by signal KILL" in trials["error"][0]

@@ -50,7 +50,7 @@ def test_reports_are_epochs_for_asha_and_a_stopped_loop_ends_cleanly(climbing, t
 def test_a_loop_whose_process_dies_goes_on_from_what_it_saved(climbing, tmp_path):
     result = run(climbing(1.0, arguments={"breaks": True}, asha=None), quiet=True)
     assert list(result.trials()["status"]) == ["completed"]
-    assert "died" in result.record().trials["0001"].faults[0]
+    assert "ended by signal KILL" in result.record().trials["0001"].faults[0]
     assert list(result.epochs()["height"]) == [1.0, 2.0, 3.0, 4.0]
     assert trained(tmp_path, "0001") == [1, 2, 3, 3, 4]
 

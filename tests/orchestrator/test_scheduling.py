@@ -7,6 +7,7 @@ import pytest
 from ray.exceptions import ActorDiedError, RayTaskError
 
 from orchestrator.record import Record
+from orchestrator.remote_errors import as_remote
 from orchestrator.scheduling import Asha
 
 
@@ -38,20 +39,16 @@ def test_an_exception_is_kept_as_its_kind_and_text(tiny, tmp_path, raised, expec
     assert failed_with(tiny, tmp_path, str(remote)) == expected
 
 
-def test_a_rank_that_died_is_called_so(tiny, tmp_path):
-    try:
-        raise ActorDiedError
-    except Exception as error:
-        remote = RayTaskError("step", traceback.format_exc(), error, proctitle="ray::TorchTrial.step")
-    assert failed_with(tiny, tmp_path, str(remote)).startswith(
-        "a process of the trial died: The actor died unexpectedly"
-    )
+def test_a_rank_that_died_is_called_so():
+    remote = as_remote(ActorDiedError())
+    assert str(remote).startswith("a process of the trial died: The actor died unexpectedly")
+    assert remote.died.startswith("The actor died unexpectedly")
+    assert not remote.expected
 
 
 def test_a_process_that_died_is_called_so(tiny, tmp_path):
     text = "The actor died unexpectedly.\n\tclass_name: TorchTrial\nWorker exits with an exit code 1."
-    expected = "The actor died unexpectedly. class_name: TorchTrial Worker exits with an exit code 1."
-    assert failed_with(tiny, tmp_path, text) == f"a process of the trial died: {expected}"
+    assert failed_with(tiny, tmp_path, text) == "the trial's process ended with exit code 1"
 
 
 def failing(tiny, outcomes, *, retries=1, replay=False):
