@@ -211,6 +211,12 @@ def test_figures_of_the_readme_are_those_of_the_benchmarks():
     assert [figure for figure in shown if figure not in README] == []
 
 
+def test_every_result_that_is_kept_is_linked():
+    linked = set(re.findall(r"\(results/([^)]+)\)", text_of("benchmarks/README.md")))
+    kept = {path.name for path in (ROOT / "benchmarks" / "results").iterdir()} - {"search_peers.jsonl"}
+    assert linked == kept
+
+
 @pytest.mark.parametrize(
     "package",
     sorted(

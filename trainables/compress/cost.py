@@ -56,8 +56,7 @@ def meter(target: Target, whole: nn.Module, input_shape: Sequence[int]) -> Itera
     """Measures networks against `whole` inside: the fraction of its operations, parameters or latency.
 
     Latency is that of one input in ONNX Runtime on one thread, both networks in turn. Calls in eager torch are no
-    measure of it: where half the operations took 0.60 of the time in ONNX Runtime, they took 0.78 in eager torch, and a
-    quarter 0.42 and 0.67 (resnet of width 16, 28x28, torch 2.13, ONNX Runtime 1.22 or later, medians of 40 and more).
+    measure of it, since their overhead does not shrink with the network.
     Raises ExportError where latency is asked of a network that cannot be exported.
     """
     if target == "latency":
