@@ -94,7 +94,9 @@ def front(models: pd.DataFrame) -> pd.DataFrame:
     """The accepted models that no other beats in accuracy on validation and in latency at batch 1, fastest first."""
     accepted = with_scores(models)
     points = list(zip(-accepted["score"], accepted[LATENCY], strict=True))
-    return accepted[[rank == 0 for rank in ranks(points)]].sort_values(LATENCY, kind="stable")
+    return accepted.iloc[[place for place, rank in enumerate(ranks(points)) if rank == 0]].sort_values(
+        LATENCY, kind="stable"
+    )
 
 
 def beside_controls(models: pd.DataFrame) -> pd.DataFrame:

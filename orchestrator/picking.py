@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -67,7 +68,6 @@ def pick(models: pd.DataFrame, bounds: Mapping[str, float]) -> Pick | None:
 
 def with_scores(models: pd.DataFrame) -> pd.DataFrame:
     """The accepted models that were timed, with `score`: accuracy or R² on validation examples."""
-    if LATENCY not in models:
-        return models.iloc[:0].assign(score=[])
-    accepted = models[(models["status"] == "ok") & models[LATENCY].notna()]
+    timed = models if LATENCY in models else models.assign(**{LATENCY: math.nan})
+    accepted = timed[(timed["status"] == "ok") & timed[LATENCY].notna()]
     return accepted.assign(score=accepted["val_accuracy"].fillna(accepted["val_r2"]).astype(float))

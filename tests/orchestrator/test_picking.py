@@ -61,6 +61,14 @@ def test_rejected_models_and_those_that_were_not_timed_are_not_picked():
     assert pick(MODELS, {}) is None
 
 
+def test_without_an_accepted_model_that_was_timed_there_is_no_front_and_no_pick():
+    untimed = MODELS.drop(columns="latency_1_median_ms")
+    rejected = {"status": "rejected", "val_accuracy": None}
+    for models in (untimed, untimed.assign(**rejected), MODELS.assign(**rejected)):
+        assert front(models).empty
+        assert pick(models, {"max_bytes": 250}) is None
+
+
 def test_values_are_compared_by_their_share_of_variance():
     models = MODELS.assign(val_r2=MODELS["val_accuracy"], val_accuracy=math.nan)
     assert pick(models, {"max_accuracy_drop": 0.5}).model == "a-half"
