@@ -47,6 +47,7 @@ def ray_session() -> Iterator[None]:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--slow", action="store_true", help="run the tests that take a minute or more, too")
+    parser.addoption("--operations", type=int, default=600, help="steps of the simulated drivers, over all histories")
     parser.addoption("--kills", type=int, default=1, help="how often the driver is killed in each test of that")
 
 
@@ -54,6 +55,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if item.get_closest_marker("slow") and not config.getoption("--slow"):
             item.add_marker(pytest.mark.skip(reason="a minute or more: make faults runs it"))
+
+
+@pytest.fixture
+def operations(request: pytest.FixtureRequest) -> int:
+    """The steps of simulated drivers that a test takes over all its histories."""
+    return int(request.config.getoption("--operations"))
 
 
 @pytest.fixture
