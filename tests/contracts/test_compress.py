@@ -12,6 +12,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from tests.trainables.compress.zoo import Apply
 from trainables import DataConfig, SettingError, TrainConfig, Trainer, load_data
 from trainables.compress import (
     CompressPlan,
@@ -199,6 +200,17 @@ def test_a_student_that_cannot_be_made_is_reported(
         assert row.path is None
     assert sorted(path.name for path in tmp_path.iterdir()) == ["t1-dense"]
     json.dumps([asdict(row) for row in made], allow_nan=False)
+
+
+def test_layers_that_cannot_be_pruned_exactly_are_named_in_the_table_and_on_the_card(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    swapped = Apply(lambda x: torch.cat(x.chunk(2, 1)[::-1], 1))
+    model = nn.Sequential(nn.Flatten(), nn.Linear(64, 32), swapped, nn.ReLU(), nn.Linear(32, 32), nn.Linear(32, 10))
+    plan = CompressPlan.model_validate({"keep_macs": [0.8], "epochs": 1, "loss": "cross_entropy"})
+    dense, _, student, quantised = compress(model, DATA, plan, tmp_path, TRAIN)
+    assert dense.kept == ""
+    assert student.kept == quantised.kept == "as wide as before: 1: channels cannot be followed: some lie outside 1"
+    assert open_artefact(tmp_path / student.id).card["model"]["kept"] == student.kept
 
 
 @pytest.mark.parametrize("weight", [1.0, float("nan")])

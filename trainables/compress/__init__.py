@@ -12,7 +12,8 @@ from trainables.compress.latency import Latency, Timed, measure_calls, measure_l
 from trainables.compress.losses import OF_CLASSES, dist, dkd, kl, logit_standard
 from trainables.compress.plan import CompressPlan, Parent, StudentConfig, Target
 from trainables.compress.predict import Prediction, predict
-from trainables.compress.prune import PruneError, Pruning, prune
+from trainables.compress.prunable import PruneError, Pruning
+from trainables.compress.prune import Pruned, PruneWarning, prune, prune_exactly
 from trainables.compress.quantize import QuantizeError, Tried, choose, quantize
 from trainables.compress.row import CompressedModel
 from trainables.compress.sparse import GradualSparsity, load_weights, prunable_weights, save_sparse
@@ -56,6 +57,8 @@ __all__ = [
     "Parity",
     "Prediction",
     "PruneError",
+    "PruneWarning",
+    "Pruned",
     "Pruning",
     "QuantizeError",
     "Student",
@@ -100,6 +103,7 @@ __all__ = [
     "predict",
     "prunable_weights",
     "prune",
+    "prune_exactly",
     "quantize",
     "read_card",
     "recalibrate",

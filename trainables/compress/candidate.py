@@ -56,7 +56,8 @@ def export_student(
     """Export and check a trained student: its row, with the scores of its control beside its own, and its int8
     model's."""
     training = sum(epoch["seconds"] for epoch in student.epochs)
-    row = replace(student_row(student.parent.trial, student.name, student.config), seconds=training)
+    row = student_row(student.parent.trial, student.name, student.config)
+    row = replace(row, seconds=training, kept="; ".join(student.kept))
     if control is not None:
         validation, test = (
             score(torch_outputs(control, part.inputs), part.targets) for part in (data.validation, data.test)

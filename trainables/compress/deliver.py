@@ -155,6 +155,7 @@ def _quantised(row: CompressedModel, truth: _Truth, folder: Path) -> tuple[Compr
         keep_macs=row.keep_macs,
         sparsity=row.sparsity,
         loss=row.loss,
+        kept=row.kept,
         macs=row.macs,
         parameters=row.parameters,
     )

@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-import copy
 import math
+import warnings
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
 from functools import cache
 from itertools import pairwise
 
-import torch
 from torch import nn
 
 from trainables.compress.arithmetic import Arithmetic
 from trainables.compress.cost import Meter, cost, meter
 from trainables.compress.export import ExportError
-from trainables.compress.graph import Graph, Unit
-from trainables.compress.importance import ImportanceError, scorer
-from trainables.compress.plan import Importance, Scope, StudentConfig, Target
-from trainables.compress.probe import evaluation, example
+from trainables.compress.graph import Unit, cut, said
+from trainables.compress.probe import example
+from trainables.compress.prunable import MAGNITUDE, Candidates, PruneError, Pruning
 from trainables.data import Split
-from trainables.errors import StudentError
 
 MIN_CHANNELS = 0.1
 """Fraction of a layer's channels that always stays: a layer cut to almost nothing cannot be trained back."""
@@ -42,26 +38,16 @@ Left = Callable[[tuple[Unit, ...]], float]
 _NAMES = {"macs": "operations", "parameters": "parameters", "latency": "latency"}
 
 
-class PruneError(StudentError):
-    """The network cannot be pruned as asked; the message says how far it could go."""
+class PruneWarning(UserWarning):
+    """Layers that pruning leaves as wide as they are, and why."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Pruning:
-    """How to prune; see StudentConfig."""
+@dataclass(frozen=True)
+class Pruned:
+    """A pruned network. kept: the layers that could not be pruned exactly, each line with its reason."""
 
-    target: Target = "macs"
-    importance: Importance = "magnitude"
-    scope: Scope = "global"
-    keep: tuple[str, ...] = ()
-
-    @classmethod
-    def of(cls, config: StudentConfig) -> Pruning:
-        """What a student's settings say of it."""
-        return cls(target=config.target, importance=config.importance, scope=config.scope, keep=config.keep)
-
-
-MAGNITUDE = Pruning()
+    model: nn.Module
+    kept: tuple[str, ...] = ()
 
 
 def prune(
@@ -75,37 +61,42 @@ def prune(
     """Return a copy of `model` with at most the fraction `keep` of the cost of `whole`, which is `model` if not given.
 
     Blocks of channels leave one by one, least important first, until the target is met; the shape of the output stays.
-    The blocks are as wide as possible, see WIDTHS, while `keep` is met to within TOLERANCE. `examples`, for Taylor
-    importance, are of the training part. Whatever the target, there are fewer operations afterwards.
+    The blocks are as wide as possible, see WIDTHS, while `keep` is met to within TOLERANCE. `examples` are of the
+    training part: Taylor importance needs them. Whatever the target, there are fewer operations afterwards.
 
+    The outputs are those of `model` with the same channels silenced, see exact.py, which is checked each time, on
+    examples where there are any. Layers for which that does not hold are left as they are; a PruneWarning names them.
     Raises PruneError if the network cannot be traced, nothing can be pruned or the target is out of reach.
     """
+    pruned = prune_exactly(model, input_shape, keep, how, examples, whole)
+    for line in pruned.kept:
+        warnings.warn(line, PruneWarning, stacklevel=2)
+    return pruned.model
+
+
+def prune_exactly(
+    model: nn.Module,
+    input_shape: Sequence[int],
+    keep: float,
+    how: Pruning = MAGNITUDE,
+    examples: Split | None = None,
+    whole: nn.Module | None = None,
+) -> Pruned:
+    """As prune(), without warnings: the layers that are left as they are stand beside the network."""
     if not 0 < keep < 1:
         raise PruneError(f"`0 < keep < 1` must hold, but got keep={keep}")
-    whole = whole or model
-    units = _units(model, input_shape, how, examples)
+    candidates = Candidates.of(model, input_shape, how, examples)
     try:
-        with meter(how.target, whole, input_shape) as share:
-            removed = _removed(model, input_shape, units, _Aim(keep, how, whole, share))
+        with meter(how.target, whole or model, input_shape) as share:
+            removed = _exactly_removed(model, input_shape, candidates, _Aim(keep, how, whole or model, share))
+        pruned, _ = cut(model, example(model, input_shape), removed)
+        if cost(pruned, input_shape).macs >= cost(model, input_shape).macs:
+            raise PruneError("nothing was pruned: the network has as many operations as before")
+    except PruneError as error:
+        raise PruneError("; ".join((str(error), *candidates.kept))) from error
     except ExportError as error:
         raise PruneError(f"latency cannot be measured: the network {error}") from error
-    pruned = _without(model, input_shape, removed)
-    if cost(pruned, input_shape).macs >= cost(model, input_shape).macs:
-        raise PruneError("nothing was pruned: the network has as many operations as before")
-    return pruned
-
-
-def kept_layers(model: nn.Module, names: Iterable[str]) -> set[str]:
-    """The modules that may not shrink, with all that is inside them. A name may leave out the `network.` before it."""
-    modules, kept = [name for name, _ in model.named_modules() if name], set()
-    for name in names:
-        inside = {one for one in modules if f"{one}.".startswith((f"{name}.", f"network.{name}."))}
-        if not inside:
-            near = get_close_matches(name, [*modules, *(one.removeprefix("network.") for one in modules)], n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
-            raise PruneError(f"keep: must name layers of the network, but it has no {name!r}{hint}")
-        kept |= inside
-    return kept
+    return Pruned(pruned, candidates.kept)
 
 
 @dataclass(frozen=True)
@@ -118,6 +109,30 @@ class _Aim:
     share: Meter
 
 
+class _Unfit(Exception):
+    """A network that does not run without those units."""
+
+    def __init__(self, units: tuple[Unit, ...]) -> None:
+        super().__init__()
+        self.units = units
+
+
+def _exactly_removed(
+    model: nn.Module, input_shape: Sequence[int], candidates: Candidates, aim: _Aim
+) -> tuple[Unit, ...]:
+    """The units to remove, without which the network was found to compute what it does with them silenced."""
+    while candidates.units:
+        try:
+            removed = _removed(model, input_shape, candidates.units, aim)
+        except _Unfit as error:
+            if candidates.check(error.units):
+                raise PruneError(f"the network cannot be measured: {said(error.__cause__ or error)}") from error
+        else:
+            if candidates.check(removed):
+                return removed
+    raise PruneError("nothing can be pruned: every layer's width is fixed by the input, the output or `keep`")
+
+
 def _removed(
     model: nn.Module, input_shape: Sequence[int], units: Sequence[Sequence[Unit]], aim: _Aim
 ) -> tuple[Unit, ...]:
@@ -126,7 +141,12 @@ def _removed(
 
     @cache
     def measured(removed: tuple[Unit, ...]) -> float:
-        return aim.share(_without(model, input_shape, removed))
+        try:
+            return aim.share(cut(model, example(model, input_shape), removed)[0])
+        except ExportError:
+            raise
+        except Exception as error:  # the network's own code does not like some widths
+            raise _Unfit(removed) from error
 
     if aim.how.target != "latency":
         removed = _chosen(units, aim, Arithmetic(model, aim.whole, input_shape, aim.how.target))
@@ -175,35 +195,6 @@ def _given_back(removed: tuple[Unit, ...], keep: float, left: Left) -> tuple[Uni
     return removed
 
 
-def _units(model: nn.Module, input_shape: Sequence[int], how: Pruning, examples: Split | None) -> list[list[Unit]]:
-    """The units of each group of layers that can be pruned at all, least important first."""
-    traced = copy.deepcopy(model)
-    try:
-        graph = Graph(traced, input_shape)
-    except Exception as error:  # whatever the network's own code or the graph's trips over
-        raise PruneError(f"the network cannot be traced: {type(error).__name__}: {error}") from error
-    found = list(graph.groups(kept_layers(model, how.keep)))
-    try:
-        score = scorer(how.importance, traced, examples)
-    except ImportanceError as error:
-        raise PruneError(str(error)) from error
-    groups = [sorted(graph.units(group, score), key=lambda unit: unit.score) for group in found]
-    prunable = _prunable(model, input_shape, [units for units in groups if len(units) > 1])
-    if not prunable:
-        raise PruneError("nothing can be pruned: every layer's width is fixed by the input, the output or `keep`")
-    return prunable
-
-
-def _prunable(model: nn.Module, input_shape: Sequence[int], groups: list[list[Unit]]) -> list[list[Unit]]:
-    """The groups without those that spoil the output, which are sought in halves."""
-    if _works(model, input_shape, [units[0] for units in groups]):
-        return groups
-    if len(groups) <= 1:
-        return []
-    half = len(groups) // 2
-    return [*_prunable(model, input_shape, groups[:half]), *_prunable(model, input_shape, groups[half:])]
-
-
 def _blocks(groups: Sequence[Sequence[Unit]], width: int, aim: _Aim) -> list[Unit]:
     """The units joined so that multiples of `width` channels stay; of all groups, the first to go first."""
     blocks = []
@@ -227,25 +218,3 @@ def _joined(units: Sequence[Unit]) -> Unit:
 def _outputs(model: nn.Module, layer: str) -> int:
     module = model.get_submodule(layer)
     return int(module.out_features if isinstance(module, nn.Linear) else module.out_channels)  # type: ignore[arg-type]
-
-
-def _works(model: nn.Module, input_shape: Sequence[int], units: Sequence[Unit]) -> bool:
-    """Whether the output's shape survives the removal: false for output layers and for widths fixed in code."""
-    with evaluation(model), torch.no_grad():
-        shape = model(example(model, input_shape)).shape
-    try:
-        pruned = _without(model, input_shape, units)
-        with evaluation(pruned), torch.no_grad():
-            return bool(pruned(example(model, input_shape)).shape == shape)
-    except Exception:  # whatever the network's own code or the graph's trips over, these layers stay
-        return False
-
-
-def _without(model: nn.Module, input_shape: Sequence[int], units: Sequence[Unit]) -> nn.Module:
-    """A copy of `model` without the units."""
-    pruned = copy.deepcopy(model)
-    if units:
-        Graph(pruned, input_shape).remove(units)
-    for (_, old), (_, new) in zip(model.named_parameters(), pruned.named_parameters(), strict=True):
-        new.requires_grad_(old.requires_grad)
-    return pruned

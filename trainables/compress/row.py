@@ -32,6 +32,8 @@ class CompressedModel:
     sparsity: float = 0.0
     loss: str = ""
     """What the student learnt by."""
+    kept: str = ""
+    """Layers that pruning left as wide as they were, since they cannot be pruned exactly, and why."""
     macs: int | None = None
     parameters: int | None = None
     bytes: int | None = None

@@ -15,7 +15,8 @@ from trainables.batches import Batches
 from trainables.compress.distil import DistilError, Distillation, Ensemble, frozen, recalibrate
 from trainables.compress.hints import INSIDE, Guided, HintError
 from trainables.compress.plan import Parent, StudentConfig
-from trainables.compress.prune import PruneError, Pruning, kept_layers, prune
+from trainables.compress.prunable import PruneError, Pruning, kept_layers
+from trainables.compress.prune import Pruned, prune_exactly
 from trainables.compress.sparse import GradualSparsity, prunable_weights
 from trainables.compress.widths import Widths, narrowed, widths_of
 from trainables.config import TrainConfig
@@ -34,7 +35,7 @@ RAMP = 2 / 3
 
 @dataclass(frozen=True)
 class Student:
-    """A trained student. widths: what it was cut to. epochs: the metrics of its training."""
+    """A trained student. widths: what it was cut to. epochs: the metrics of its training. kept: see Pruned."""
 
     name: str
     config: StudentConfig
@@ -42,6 +43,7 @@ class Student:
     model: nn.Module
     widths: Widths
     epochs: list[dict[str, Any]]
+    kept: tuple[str, ...] = ()
 
 
 class StudentTrainer:
@@ -63,6 +65,8 @@ class StudentTrainer:
     ) -> None:
         self.parent, self.data, self.config, self.group = parent, data, config, group
         self.epoch = 0
+        self.kept: tuple[str, ...] = ()
+        """Layers that the last round of pruning left as wide as they were, and why; of the first rank."""
         self._teacher = teacher or parent.model
         self._whole = copy.deepcopy(parent.model).requires_grad_(True)
         if config.architecture is not None:
@@ -115,13 +119,14 @@ class StudentTrainer:
 
     def student(self, name: str, epochs: list[dict[str, Any]]) -> Student:
         """The student as it is at its best epoch so far, of those epochs, on the CPU."""
-        return Student(name, self.config, self.parent, self.best().cpu(), self.widths, epochs)
+        return Student(name, self.config, self.parent, self.best().cpu(), self.widths, epochs, self.kept)
 
     def state_dict(self) -> dict[str, Any]:
         """All that is needed to go on after the last epoch, the widths included; see Trainer.state_dict()."""
         return {
             "round": self._round,
             "widths": self.widths,
+            "kept": list(self.kept),
             "trainer": self._running().state_dict(),
             "sparsity": self._sparsity.state_dict() if self._sparsity else None,
         }
@@ -130,6 +135,7 @@ class StudentTrainer:
         """Goes on from there; nothing is pruned anew for it."""
         trainer = self._enter(state["round"], narrowed(self._whole, state["widths"]))
         trainer.load_state_dict(state["trainer"])
+        self.kept = tuple(state.get("kept", ()))  # versions before 0.2 did not keep them
         if self._sparsity:
             self._sparsity.load_state_dict(state["sparsity"])
         self.epoch = self._epochs_before() + trainer.epoch
@@ -158,19 +164,22 @@ class StudentTrainer:
     def _pruned(self, keep: float) -> nn.Module:
         """The model cut to a fraction of the parent's cost, the same in every rank."""
         made = None if self.group.rank else self._cut(keep)
-        decided = broadcast(widths_of(made, self._whole) if isinstance(made, nn.Module) else made, self.group)
+        decided = broadcast(widths_of(made.model, self._whole) if isinstance(made, Pruned) else made, self.group)
         if isinstance(decided, PruneError):
             raise decided
-        return made if isinstance(made, nn.Module) else narrowed(self._whole, decided)
+        if not isinstance(made, Pruned):
+            return narrowed(self._whole, decided)
+        self.kept = made.kept
+        return made.model
 
-    def _cut(self, keep: float) -> nn.Module | PruneError:
+    def _cut(self, keep: float) -> Pruned | PruneError:
         """The model cut and ready to train. An error is returned, for all ranks to raise it: else they would wait."""
         how, examples = Pruning.of(self.config), self.data.train
         try:
-            cut = prune(self._model, self.data.input_shape, keep, how, examples, self._whole)
+            cut = prune_exactly(self._model, self.data.input_shape, keep, how, examples, self._whole)
         except PruneError as error:
             return error
-        recalibrate(cut, examples.inputs)
+        recalibrate(cut.model, examples.inputs)
         return cut
 
     def _enter(self, number: int, model: nn.Module) -> Trainer:

@@ -271,6 +271,16 @@ def test_a_student_that_was_not_trained_has_no_state(parent: Parent) -> None:
         StudentTrainer(parent, DATA, StudentConfig()).state_dict()
 
 
+def test_layers_that_were_left_are_known_after_an_interruption() -> None:
+    layers = [nn.Flatten(), nn.Linear(64, 32), nn.Sigmoid(), nn.Linear(32, 32), nn.ReLU(), nn.Linear(32, 10)]
+    swapped = Parent(nn.Sequential(*layers), TRAIN)
+    first, second = (StudentTrainer(swapped, DATA, StudentConfig(keep_macs=0.8, epochs=2)) for _ in range(2))
+    next(first.epochs())
+    second.load_state_dict(first.state_dict())
+    assert first.kept == second.kept == second.student("x", []).kept
+    assert [line.partition(": ")[2][:2] for line in first.kept] == ["1:"]
+
+
 HOT = {"dist": {"temperature": 20.0, "lr": 0.1}, "logit_standard": {"temperature": 1.0, "lr": 0.1}}
 
 
