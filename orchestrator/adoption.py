@@ -73,7 +73,7 @@ def compress(
     check(sweep, sweep.folder)
     model = _rebuilt(model, train, data)
     epoch = _epoch(model, data)
-    state = {"version": VERSION, "config": train.model_dump(mode="json"), "history": [epoch]}
+    state = {"version": VERSION, "config": train.model_dump(), "history": [epoch]}
     with NewRun(sweep, replace=False) as new, RunLock(sweep.folder) as lock:
         new.begin()
         journal = SessionJournal(join(sweep.folder, JOURNAL), lock.check)
@@ -101,8 +101,8 @@ def _sweep(train: TrainConfig, data: Dataset, stage: StageConfig, name: str, sto
         "search": {"name": "grid"},
         "asha": None,
         "metric": "val_accuracy" if data.task == "classification" else "val_r2",
-        "train": train.model_dump(mode="json", exclude={"seed"}),
-        "compress": stage.model_dump(mode="json"),
+        "train": train.model_dump(exclude={"seed"}),
+        "compress": stage.model_dump(),
     }
     return make_sweep(values)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from orchestrator.errors import SweepError
 from orchestrator.sweep import Sweep, make_sweep
-from search_spaces import shorten
+from search_spaces import same, shorten
 
 FIXED = ("name", "storage", "seed", "metric", "mode", "train")
 FREE_OF_TRAIN = ("epochs", "parallel")
@@ -22,7 +22,7 @@ def changed(sweep: Sweep, changes: Mapping[str, Any]) -> Sweep:
     Raises:
         SweepError: they are no sweep, or would make what has been trained worthless.
     """
-    values = sweep.model_dump(mode="json")
+    values = sweep.model_dump()
     for key, value in changes.items():
         old = values.get(key)
         values[key] = (
@@ -31,7 +31,7 @@ def changed(sweep: Sweep, changes: Mapping[str, Any]) -> Sweep:
     after = make_sweep(values)
     for key in FIXED:
         old, new = (_fixed(one, key) for one in (sweep, after))
-        if old != new:
+        if not same(old, new):
             raise SweepError(_difference(key, old, new))
     return after
 
@@ -45,6 +45,6 @@ def _difference(path: str, old: Any, new: Any) -> str:
     """Name the first key that differs, with its two values."""
     if isinstance(old, Mapping) and isinstance(new, Mapping):
         for key in dict.fromkeys([*new, *old]):
-            if key not in new or key not in old or old[key] != new[key]:
+            if key not in new or key not in old or not same(old[key], new[key]):
                 return _difference(f"{path}.{key}", old.get(key), new.get(key))
     return f"{path}: must stay {shorten(old)} when a run is resumed, but got {shorten(new)}"

@@ -28,7 +28,7 @@ from orchestrator.students import chosen, control_of, student_searcher, student_
 from orchestrator.sweep import Sweep
 from orchestrator.tables import models_table, write_tables
 from orchestrator.whole import CHECKPOINTS, JOURNAL, replayed
-from search_spaces import shorten
+from search_spaces import same, shorten
 from trainables import Dataset, load_data
 from trainables.checkpoint import CheckpointError, load_last
 from trainables.claim import Claim
@@ -179,7 +179,7 @@ def _check_same(students: Sweep) -> None:
         return
     old, new = _shared(before), _shared(students)
     for name, value in new.items():
-        if old.get(name) != value:
+        if not same(old.get(name), value):
             rule = f"must stay {shorten(old.get(name))} for students of the name {students.name!r}"
             raise SweepError(f"compress.{name}: {rule}, but got {shorten(value)}; give others another compress.name")
 

@@ -11,6 +11,7 @@ from orchestrator.errors import SweepError, Unfinished, unfinished
 from orchestrator.events import Event
 from orchestrator.journal_lines import HEAD, LineFiles, LineObjects, Lines, line_number
 from orchestrator.signals import Halt
+from search_spaces import values
 from trainables.storage import Place, join, local_path
 
 
@@ -142,15 +143,18 @@ def failures_told(place: Place) -> Iterator[None]:
 
 
 def encode(number: int, event: Event) -> bytes:
-    """The event's line, in ASCII. NaN and infinity, which JSON lacks, are written as Python does."""
-    text = b"%d %s" % (number, json.dumps(event, separators=(",", ":")).encode())
+    """The event's line, in ASCII, with what JSON lacks as `search_spaces.encode` writes it."""
+    text = b"%d %s" % (number, json.dumps(values.encode(event), separators=(",", ":")).encode())
     return b"%08x %s\n" % (zlib.crc32(text), text)
 
 
 def decode(line: bytes) -> tuple[int, Event] | None:
     """The number and the event of a line, or None if the line is damaged."""
     number = line_number(line)
-    return None if number is None else (number, json.loads(line.split(b" ", 2)[2]))
+    if number is None:
+        return None
+    event = json.loads(line.split(b" ", 2)[2])
+    return number, values.decode(event) if b'"$' in line else event
 
 
 class _Reader:

@@ -16,6 +16,7 @@ from orchestrator.remote_errors import RemoteError, as_remote
 from orchestrator.sweep import WorkerConfig
 from orchestrator.user_code import UserCode
 from orchestrator.worker_group import WorkerGroup, make_group
+from search_spaces import decode
 
 _IMPORT_PATH = re.compile(r"([A-Za-z_]\w*)(?:\.\w+)*:\w+")
 REPORT_EVERY_S = 0.2
@@ -27,9 +28,9 @@ class TorchTrial(tune.Trainable):
 
     A step never goes past an epoch after which the trial may be stopped.
 
-    Its config is a job: {"trial": id, "start": a `worker_group.Start`, "workers": a WorkerConfig, "hang_after":
-    seconds, "code": a UserCode, "log": {"run": its folder, "attempt": from 1}}. Checkpoints are the workers' own, so
-    Tune's are not used.
+    Its config is a job: {"trial": id, "start": a `worker_group.Start` with an encoded config, "workers": a
+    WorkerConfig, "hang_after": seconds, "code": a UserCode, "log": {"run": its folder, "attempt": from 1}}. Checkpoints
+    are the workers' own, so Tune's are not used.
 
     A failed attempt is a report as well, after those of the epochs before it: {"error", "place"} as in Failure, or
     {"unfinished": why the run cannot go on}. After one of EXPECTED the process lives on for the next trial. After any
@@ -44,7 +45,8 @@ class TorchTrial(tune.Trainable):
         self.reset_config(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
-        self._job, self._begun, self._ends = new_config, False, False
+        start = {**new_config["start"], "config": decode(new_config["start"]["config"])}
+        self._job, self._begun, self._ends = {**new_config, "start": start}, False, False
         return True
 
     def step(self) -> dict[str, Any]:

@@ -141,7 +141,7 @@ class Record:
 
     def learn(self, place: str, observations: Iterable[Observation]) -> None:
         """Adds what an earlier run has shown: the search is to go on alike when that run is no longer there."""
-        self._append({"event": "prior", "place": place, "observations": [asdict(shown) for shown in observations]})
+        self._append({"event": "prior", "place": place, "observations": [_as_data(shown) for shown in observations]})
 
     def propose(self, config: Config, seconds: float = 0.0, repeat: int = 0) -> Trial:
         """Adds a trial; `seconds` is what it took to find its configuration."""
@@ -340,3 +340,7 @@ class Record:
     def _on_model(self, event: Event) -> None:
         row = event["row"]
         self.models[row["id"]] = {**self.models.get(row["id"], {}), **row}
+
+
+def _as_data(shown: Observation) -> dict[str, Any]:
+    return {**asdict(shown), "curve": list(shown.curve)}

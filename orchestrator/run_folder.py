@@ -179,4 +179,4 @@ def make_folder(sweep: Sweep) -> None:
 
 def write_plan(stage: StageConfig, folder: Place) -> None:
     """Writes the stage that wants the students in that folder, whole or not at all."""
-    write_bytes(join(folder, _PLAN), to_yaml(stage.model_dump(mode="json")).encode())
+    write_bytes(join(folder, _PLAN), to_yaml(stage.model_dump()).encode())

@@ -90,7 +90,7 @@ def compress_run(path: Place, stage: StageConfig | None = None, *, quiet: bool =
     before = open_run(path)
     UserCode.of_run(before.folder, before.events()).look_up()
     stage = stage or before.sweep.compress or StageConfig()
-    sweep = changed(before.sweep, {"compress": stage.model_dump(mode="json")})
+    sweep = changed(before.sweep, {"compress": stage.model_dump()})
     record = before.record()
     parents = len(record.best_over(stage.best))
     check(sweep, before.folder, parents)

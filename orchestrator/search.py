@@ -28,6 +28,7 @@ from orchestrator.sweep import Sweep, WorkerConfig
 from orchestrator.trial_log import RunLogs
 from orchestrator.user_code import UserCode
 from orchestrator.warm_start import earlier_observations
+from search_spaces import encode
 from trainables.storage import Place, absolute, join
 
 
@@ -106,7 +107,7 @@ def _learned(sweep: Sweep, record: Record, quiet: bool) -> dict[str, list[Observ
 def _job(sweep: Sweep, trial: Trial, folder: Place, rungs: Sequence[int], session: Session) -> dict[str, Any]:
     """What the process of a trial needs to know; see TorchTrial."""
     start = {
-        "config": sweep.trial_config(trial.config, trial.repeat).model_dump(mode="json"),
+        "config": encode(sweep.trial_config(trial.config, trial.repeat).model_dump()),
         "folder": str(absolute(join(folder, "checkpoints", trial.id))),
         "known_epochs": len(trial.epochs),
         "claim": asdict(session.lock.claim),

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 import re
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BeforeValidator, ConfigDict, Field, PlainSerializer, field_validator
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, PlainSerializer, field_validator
 
 from orchestrator.errors import SweepError
-from search_spaces import Space, load_space, shorten
+from search_spaces import Space, load_space, plain, shorten
 from trainables.config import Count, expand_home
 from trainables.settings import Settings
 
@@ -25,6 +26,11 @@ def folder_name(name: str) -> str:
 
 def _to_space(value: Any) -> Space:
     return value if isinstance(value, Space) else load_space(value)
+
+
+def values_under(key: str) -> AfterValidator:
+    """For a setting of that key: refuse anything in it that is no value, with its key path."""
+    return AfterValidator(partial(plain, where=key))
 
 
 SpaceField = Annotated[Space, BeforeValidator(_to_space), PlainSerializer(Space.to_dict)]
@@ -54,7 +60,7 @@ class SearchConfig(Section):
 
     name: Literal["bayes", "random", "grid"] = "bayes"
     trials: Count | None = None
-    start: list[dict[str, Any]] = Field(default_factory=list)
+    start: Annotated[list[dict[str, Any]], values_under("start")] = Field(default_factory=list)
     warm_start: list[str] = Field(default_factory=list)
     per_second: bool = False
     repeats: int = Field(default=1, ge=1, le=1000)

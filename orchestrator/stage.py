@@ -11,7 +11,7 @@ from pydantic import AfterValidator, ConfigDict, Field, ValidationError, model_v
 from orchestrator.errors import SweepError
 from orchestrator.sections import AshaConfig, LimitConfig, SearchConfig, SpaceField, folder_name
 from orchestrator.settings_file import load_mapping
-from search_spaces import Config
+from search_spaces import Config, plain
 from trainables.compress import CompressPlan, Target
 from trainables.config import Count
 from trainables.explain import explain
@@ -67,6 +67,12 @@ class StageConfig(CompressPlan):
         if isinstance(values, Mapping) and values.get("space") is not None:
             return {"keep_macs": None, **values}
         return values
+
+    @model_validator(mode="after")
+    def _has_values(self) -> StageConfig:
+        if self.student.architecture is not None:
+            plain(self.student.architecture.arguments, "student.architecture")
+        return self
 
     @model_validator(mode="after")
     def _searches_a_space(self) -> StageConfig:

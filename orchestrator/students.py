@@ -46,7 +46,7 @@ def student_sweep(sweep: Sweep, stage: StageConfig, parents: Sequence[str], fold
         "faults": sweep.faults,
         "keep_checkpoints": 10**6,  # models are made of them
         "train": {
-            "student": stage.student.model_dump(mode="json"),
+            "student": stage.student.model_dump(),
             "run": str(absolute(folder)),
             "parents": list(parents),
             "against": stage.against,

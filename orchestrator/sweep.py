@@ -22,6 +22,7 @@ from orchestrator.sections import (
     SpaceField,
     WorkerConfig,
     folder_name,
+    values_under,
 )
 from orchestrator.settings_file import load_mapping
 from orchestrator.stage import StageConfig, is_control
@@ -95,7 +96,7 @@ class Sweep(Section):
     limits: LimitConfig = LimitConfig()
     faults: FaultConfig = FaultConfig()
     keep_checkpoints: Count = 5
-    train: dict[str, Any] = Field(default_factory=dict)
+    train: Annotated[dict[str, Any], values_under("train")] = Field(default_factory=dict)
     compress: StageConfig | None = None
 
     @property
@@ -376,4 +377,4 @@ def _beside(folder: Path, values: Mapping[str, Any]) -> dict[str, Any]:
 
 def dump_sweep(sweep: Sweep) -> str:
     """YAML that loads to an equal sweep."""
-    return to_yaml(sweep.model_dump(mode="json"))
+    return to_yaml(sweep.model_dump())

@@ -83,7 +83,7 @@ def _fixed(sweep: Sweep) -> Config:
     """All that a run's trials have alike, by the names that a space has for it."""
     if sweep.has_own_loop:
         return dict(sweep.loop_config({}).arguments)
-    return _flat(sweep.train_config({}).model_dump(mode="json"))
+    return _flat(sweep.train_config({}).model_dump())
 
 
 def _of_table(place: str, sweep: Sweep) -> Iterator[Observation]:
@@ -146,8 +146,9 @@ def _plain(domain: Domain, value: Any) -> Any:
 
 
 def _flat(nested: Mapping[str, Any], prefix: str = "") -> Config:
-    """{"optimizer": {"lr": 0.1}} as {"optimizer.lr": 0.1}."""
+    """Dotted names of all parts: of {"optimizer": {"lr": 0.1}} optimizer and optimizer.lr, as a mapping is a value."""
     flat: Config = {}
     for name, value in nested.items():
-        flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {f"{prefix}{name}": value}
+        flat[f"{prefix}{name}"] = value
+        flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {}
     return flat

@@ -118,7 +118,10 @@ def decode(form: Any) -> Any:
     if not isinstance(form, dict):
         return form
     tag = next(iter(form)) if len(form) == 1 else ""
-    return _TAGS[tag](form[tag]) if tag in _TAGS else {key: decode(part) for key, part in form.items()}
+    kind, make = _TAGS.get(tag, (None, None))
+    if kind and make and isinstance(form[tag], kind):
+        return make(form[tag])
+    return {key: decode(part) for key, part in form.items()}
 
 
 def to_json(value: Any) -> str:
@@ -131,11 +134,11 @@ def from_json(text: str) -> Any:
     return decode(json.loads(text))
 
 
-_TAGS: dict[str, Callable[[Any], Any]] = {
-    "$tuple": lambda parts: tuple(map(decode, parts)),
-    "$map": lambda items: {key: decode(part) for key, part in items},
-    "$date": date.fromisoformat,
-    "$datetime": datetime.fromisoformat,
+_TAGS: dict[str, tuple[type, Callable[[Any], Any]]] = {
+    "$tuple": (list, lambda parts: tuple(map(decode, parts))),
+    "$map": (list, lambda items: {key: decode(part) for key, part in items}),
+    "$date": (str, date.fromisoformat),
+    "$datetime": (str, datetime.fromisoformat),
 }
 
 

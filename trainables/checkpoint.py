@@ -5,6 +5,8 @@ from __future__ import annotations
 import pickle
 import zipfile
 import zlib
+from collections.abc import Container, Mapping
+from datetime import date, datetime, timedelta, timezone
 from io import BytesIO
 from typing import Any
 
@@ -14,6 +16,9 @@ from trainables.storage import Place, exists, read_bytes, replace_file, sibling,
 
 PREVIOUS = "previous.pt"
 """The checkpoint before, beside the last one of a trial."""
+
+_DATES: list[Any] = [date, datetime, timezone, timedelta]
+"""Beside tensors and plain data the only types that are read, for the arguments of a user's own code."""
 
 
 class CheckpointError(RuntimeError):
@@ -44,7 +49,8 @@ def load_checkpoint(path: Place) -> dict[str, Any]:
         with zipfile.ZipFile(BytesIO(data)) as parts:
             if part := parts.testzip():
                 raise DamagedCheckpoint(f"{path} is not a whole checkpoint: {part} is not what was written")
-        state = torch.load(BytesIO(data), map_location="cpu", weights_only=True)
+        with torch.serialization.safe_globals(_DATES):
+            state = torch.load(BytesIO(data), map_location="cpu", weights_only=True)
     except _DAMAGE as error:
         raise DamagedCheckpoint(f"{path} is not a whole checkpoint: {error}") from error
     if not isinstance(state, dict):
@@ -68,6 +74,20 @@ def load_last(path: Place) -> tuple[dict[str, Any] | None, str]:
     if exists(before):
         return load_checkpoint(before), f"{path} is missing; {PREVIOUS} is used"
     return None, ""
+
+
+def differing(ours: Mapping[str, Any], theirs: Mapping[str, Any], but: Container[str] = ()) -> list[str]:
+    """The keys of our config, but for some, under which another has another value: 1 is 1.0, but not True."""
+    return [key for key in ours if key not in but and not _alike(ours[key], theirs.get(key))]
+
+
+def _alike(a: Any, b: Any) -> bool:
+    if isinstance(a, dict) and isinstance(b, dict):
+        return a.keys() == b.keys() and all(_alike(a[key], b[key]) for key in a)
+    if isinstance(a, list | tuple) and type(a) is type(b):
+        return len(a) == len(b) and all(map(_alike, a, b))
+    both_nan = isinstance(a, float) and isinstance(b, float) and a != a and b != b
+    return both_nan or (isinstance(a, bool) == isinstance(b, bool) and bool(a == b))
 
 
 _DAMAGE = (

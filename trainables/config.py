@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import codecs
 from collections.abc import Mapping
+from copy import deepcopy
 from math import sqrt
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, ValidationError, ValidationInfo, field_validator
 from pydantic_core import InitErrorDetails
 
 from trainables.settings import Settings
@@ -20,7 +21,7 @@ Count = Annotated[int, Field(ge=1, le=10**9)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 """What every random generator takes."""
 Probability = Annotated[float, Field(ge=0, le=1)]
-Names = Annotated[tuple[str, ...], Field(strict=False)]
+Names = Annotated[tuple[str, ...], Field(strict=False), PlainSerializer(list)]
 """A list in YAML; a tuple here, so that a config can be a key."""
 
 
@@ -149,7 +150,7 @@ class ModelConfig(Settings):
     @property
     def arguments(self) -> dict[str, Any]:
         """The keyword arguments of the builder."""
-        return dict(self.model_extra or {})
+        return deepcopy(self.model_extra or {})
 
 
 class OptimizerConfig(Settings):

@@ -13,14 +13,14 @@ import torch
 from torch import nn
 
 from trainables.batches import Batches
-from trainables.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
+from trainables.checkpoint import CheckpointError, differing, load_last, replace_checkpoint
 from trainables.claim import Claim
 from trainables.config import TrainConfig
 from trainables.data import load_data
 from trainables.model_state import load_model_state
 from trainables.models import build_model
 from trainables.parallel.ddp import SOLO, Group, all_sum, broadcast
-from trainables.storage import Place, StoreError, exists, join
+from trainables.storage import Place, StoreError, join
 from trainables.trainer import EpochMetrics, Trainer
 
 CHECKPOINT = "last.pt"
@@ -70,6 +70,7 @@ class Worker:
         self._known = 0
         self._path: Place | None = None
         self._claim: Claim | None = None
+        self._note = ""
         self._save_at: frozenset[int] = frozenset()
         self._unsaved_s = self._saving_s = 0.0
         self._timing = dict.fromkeys(TIMED, 0.0)
@@ -106,7 +107,7 @@ class Worker:
         with self._timed("data"):
             data = _load_data(checked.data)
         with self._timed("build"):
-            return checked.model_dump(mode="json"), Trainer(checked, data, group=self.group)
+            return checked.model_dump(), Trainer(checked, data, group=self.group)
 
     def _told(self, metrics: EpochMetrics) -> dict[str, Any]:
         """What is reported of an epoch that has just been trained."""
@@ -127,14 +128,16 @@ class Worker:
         """The report of the next epoch that was not reported, trained now or stored before.
 
         {"epoch": its number, "metrics": by name, "seconds", "finished", "timing": this worker's seconds since its
-        previous report by what they went into, one for each of TIMED}, and a student's "cost". A trial that is finished
-        and known gives its last epoch once more.
+        previous report by what they went into, one for each of TIMED}, a student's "cost", and a "note" if its last
+        checkpoint was damaged. A trial that is finished and known gives its last epoch once more.
         """
         while len(self._history) <= self._known and not self.trainer.finished:
             self._train()
         self._known = min(self._known + 1, len(self._history))
         timing, self._timing = self._timing, dict.fromkeys(TIMED, 0.0)
-        return report_of(self._history[self._known - 1]) | {"finished": self.finished, "timing": timing}
+        report = report_of(self._history[self._known - 1]) | {"finished": self.finished, "timing": timing}
+        note, self._note = self._note, ""
+        return {**report, "note": note} if note else report
 
     def save(self) -> None:
         """Writes the checkpoint if the one on the disk is older. Every rank calls it; rank 0 writes."""
@@ -147,7 +150,7 @@ class Worker:
             if self.group.rank == 0:
                 if self._claim:
                     self._claim.check()
-                save_checkpoint(self._path, state)
+                replace_checkpoint(self._path, state)
         self._unsaved_s, self._saving_s = 0.0, self._timing["checkpoint"] - before
 
     def _train(self) -> None:
@@ -188,7 +191,8 @@ class Worker:
         if self._path is None:
             return None
         try:
-            return _checked(read_checkpoint(self._path), self._config, self._path) if exists(self._path) else None
+            saved, self._note = load_last(self._path)
+            return None if saved is None else _checked(_of_version(saved, self._path), self._config, self._path)
         except (CheckpointError, StoreError) as error:
             return error
 
@@ -207,15 +211,14 @@ def _checked(saved: dict[str, Any], config: dict[str, Any], path: Place) -> dict
     for one in (ours, theirs):
         if "data" in one:
             one["data"] = {**one["data"], "path": None}  # data may be elsewhere by now, or on another machine
-    different = [key for key in ours if key not in _MAY_DIFFER and ours[key] != theirs.get(key)]
-    if different:
+    if different := differing(ours, theirs, but=_MAY_DIFFER):
         raise CheckpointError(f"{path} was made with another {', '.join(different)}")
     return saved
 
 
 def _with_new_settings(config: Mapping[str, Any]) -> dict[str, Any]:
     """The config of a checkpoint, also of an earlier version, which lacks the settings that have been added since."""
-    return TrainConfig.model_validate(config).model_dump(mode="json") if "data" in config else dict(config)
+    return TrainConfig.model_validate(config).model_dump() if "data" in config else dict(config)
 
 
 def _check_inputs(model: nn.Module, state: Mapping[str, Any], path: Place) -> None:
@@ -243,8 +246,14 @@ def report_of(entry: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def read_checkpoint(path: Place) -> dict[str, Any]:
-    """What a worker has saved of a trial. Raises CheckpointError, FileNotFoundError or StoreError."""
-    saved = load_checkpoint(path)
+    """What a worker has saved last of a trial and is sound. Raises CheckpointError, FileNotFoundError or StoreError."""
+    saved, _ = load_last(path)
+    if saved is None:
+        raise FileNotFoundError(str(path))
+    return _of_version(saved, path)
+
+
+def _of_version(saved: dict[str, Any], path: Place) -> dict[str, Any]:
     if saved.get("version") != VERSION:
         raise CheckpointError(f"{path} has version {saved.get('version')}, but this program reads {VERSION}")
     return saved

@@ -2,6 +2,7 @@
 
 import os
 import signal
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -54,3 +55,26 @@ def misnames_after_three(config: dict[str, Any], trial: LoopTrial) -> None:
 def _report_three(trial: LoopTrial) -> None:
     for height in range(3):
         trial.report(height=height)
+
+
+KEPT: list[dict[str, Any]] = []
+
+
+def keeps(config: dict[str, Any], trial: LoopTrial) -> None:
+    """Keeps what it is given in KEPT, and changes its own copy of it."""
+    KEPT.append(deepcopy(config))
+    for value in config.values():
+        if isinstance(value, list | dict):
+            value.clear()
+    trial.report(loss=1.0)
+
+
+def pops_and_breaks(config: dict[str, Any], trial: LoopTrial) -> None:
+    """Takes a part out of its arguments; the first attempt breaks after an epoch that is saved."""
+    assert config["optimizer"].pop("name") == "sgd"
+    config.clear()
+    saved = trial.load()
+    trial.save({"epochs": 2.0})
+    trial.report(loss=saved["epochs"] if saved else 1.0)
+    if not saved:
+        raise RuntimeError("the first attempt breaks")

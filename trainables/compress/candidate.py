@@ -63,7 +63,7 @@ def export_student(
             score(torch_outputs(control, part.inputs), part.targets) for part in (data.validation, data.test)
         )
         row = replace(row, control_val=validation, control_test=test)
-    facts = {"student": student.config.model_dump(mode="json"), "widths": student.widths, "epochs": student.epochs}
+    facts = {"student": student.config.model_dump(), "widths": student.widths, "epochs": student.epochs}
     return deliver(row, student.model, data, folder / row.id, _origin(student.parent, facts), int8=int8)
 
 
@@ -104,5 +104,5 @@ def _trained(parent: Parent, data: Dataset, config: StudentConfig, name: str) ->
 
 
 def _origin(parent: Parent, lineage: dict[str, Any]) -> Origin:
-    facts = {"lineage": {"trial": parent.trial, **lineage}, "train": parent.train.model_dump(mode="json")}
+    facts = {"lineage": {"trial": parent.trial, **lineage}, "train": parent.train.model_dump()}
     return Origin(facts, parent.train.data.fit)

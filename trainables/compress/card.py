@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from datetime import date
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -63,7 +65,18 @@ def write_card(path: Path, facts: Mapping[str, Any], files: Sequence[Path]) -> N
         "versions": {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
         "files": {file.name: {"sha256": _sha256(file), "bytes": file.stat().st_size} for file in files},
     }
-    write_bytes(path, (json.dumps(card, indent=2, allow_nan=False) + "\n").encode())
+    write_bytes(path, (json.dumps(_in_json(card), indent=2, allow_nan=False) + "\n").encode())
+
+
+def _in_json(fact: Any) -> Any:
+    """The fact with text for what JSON lacks: infinities, NaN, dates, and keys that are numbers."""
+    if isinstance(fact, Mapping):
+        return {str(key): _in_json(part) for key, part in fact.items()}
+    if isinstance(fact, list | tuple):
+        return [_in_json(part) for part in fact]
+    if isinstance(fact, date) or (isinstance(fact, float) and not math.isfinite(fact)):
+        return str(fact)
+    return fact
 
 
 def read_card(folder: Path) -> dict[str, Any]:

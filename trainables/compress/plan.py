@@ -6,13 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, PlainSerializer, field_validator, model_validator
 from torch import nn
 
 from trainables.config import (
     AugmentConfig,
     Count,
     ModelConfig,
+    Names,
     OptimizerConfig,
     ParallelConfig,
     ScheduleConfig,
@@ -62,7 +63,7 @@ class StudentConfig(Settings):
     importance: Importance = "magnitude"
     scope: Scope = "global"
     steps: Count = 1
-    keep: Annotated[tuple[str, ...], Field(strict=False)] = ()  # YAML has lists only
+    keep: Names = ()  # YAML has lists only
     sparsity: Annotated[float, Field(ge=0, lt=1)] = 0.0
     architecture: ModelConfig | None = None
     loss: Loss = "kl"
@@ -157,7 +158,7 @@ class CompressPlan(Settings):
     short_form: ClassVar[type[Settings]] = StudentConfig
 
     best: Count = 2
-    keep_macs: Annotated[tuple[Fraction, ...], Field(strict=False)] | None = (0.5, 0.25)
+    keep_macs: Annotated[tuple[Fraction, ...], Field(strict=False), PlainSerializer(list)] | None = (0.5, 0.25)
     student: StudentConfig = StudentConfig()
     int8: bool = True
 

@@ -8,14 +8,14 @@ from dataclasses import asdict
 from functools import lru_cache
 from typing import Any, Self
 
-from pydantic import Field, ValidationError
+from pydantic import ValidationError
 from torch import nn
 
 from trainables.compress.cost import cost, meter
 from trainables.compress.distil import Ensemble
 from trainables.compress.plan import Parent, StudentConfig, Target
 from trainables.compress.student import Student, StudentTrainer
-from trainables.config import laid_over
+from trainables.config import Names, laid_over
 from trainables.data import Dataset, load_data
 from trainables.errors import StudentError
 from trainables.parallel import SOLO, Group
@@ -40,7 +40,7 @@ class StudentTask(Settings):
     """
 
     run: str
-    parents: tuple[str, ...] = Field(strict=False)
+    parents: Names
     parent: str = ""
     student: StudentConfig = StudentConfig()
     control: bool = False
@@ -100,7 +100,7 @@ class StudentWorker(Worker):
             self._student = task.make_trainer(data, self.group)
         # A run that goes on may have other best trials by then: of these the checkpoint is to hold the teachers only.
         teachers = task.parents[: task.student.teachers]
-        return task.model_copy(update={"parents": teachers}).model_dump(mode="json"), self._student
+        return task.model_copy(update={"parents": teachers}).model_dump(), self._student
 
     def _told(self, metrics: EpochMetrics) -> dict[str, Any]:
         return {**super()._told(metrics), **({} if self.group.rank else self._costs())}

@@ -12,7 +12,7 @@ from typing import Any
 
 from torch import Tensor
 
-from trainables.checkpoint import CheckpointError, load_last, replace_checkpoint
+from trainables.checkpoint import CheckpointError, differing, load_last, replace_checkpoint
 from trainables.claim import Claim
 from trainables.storage import Place, join
 
@@ -131,8 +131,7 @@ class LoopTrial:
             return None
         if saved.get("version") != _VERSION or "state" not in saved:
             raise CheckpointError(f"{self._path} was not written by this version's trial.save()")
-        different = [key for key in self._config if key != "epochs" and saved["config"].get(key) != self._config[key]]
-        if different:
+        if different := differing(self._config, saved["config"], but=["epochs"]):
             raise CheckpointError(f"{self._path} was made with another {', '.join(different)}")
         return saved
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import deepcopy
 from threading import Semaphore, Thread
 from typing import Any
 
@@ -80,7 +81,7 @@ class _SteppedTrial(LoopTrial):
     """A trial whose loop goes on only when told to: loop and worker take turns, never run side by side."""
 
     def __init__(self, config: LoopConfig, *, id: str, folder: Place | None, metric: str | None) -> None:
-        super().__init__(config.model_dump(mode="json"), id=id, folder=folder, metric=metric)
+        super().__init__(config.model_dump(), id=id, folder=folder, metric=metric)
         self.ended = False
         self._loop = find_loop(config.loop)
         self._go, self._back = Semaphore(0), Semaphore(0)
@@ -121,7 +122,7 @@ class _SteppedTrial(LoopTrial):
     def _run(self) -> None:
         self._go.acquire()
         try:
-            self._loop(dict(self._config["arguments"]), self)
+            self._loop(deepcopy(self._config["arguments"]), self)  # which may change them; the checkpoint has ours
             self._write()
         except LoopStopped:
             pass
