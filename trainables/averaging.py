@@ -29,16 +29,26 @@ class Average:
         self._plain = [place for place, is_finite in enumerate(finite) if is_finite]
         self._guarded = [place for place, is_finite in enumerate(finite) if not is_finite]
 
-    @torch.no_grad()
+    def shares(self, updates: int) -> list[float]:
+        """The shares of the present weights in the next updates, which count as made where something is averaged."""
+        if not self.decay:
+            return [1.0] * updates
+        self.steps += updates
+        steps = range(self.steps - updates + 1, self.steps + 1)
+        return [1 - min(self.decay, (1 + step) / (10 + step)) for step in steps]
+
     def update(self) -> None:
         """Takes the present weights in; after each step."""
+        self.take(*self.shares(1))
+
+    @torch.no_grad()
+    def take(self, share: float | Tensor) -> None:
+        """Moves the averages to the present weights by that share of the way, a number or a scalar of the device."""
         if not self.decay:
             return
-        self.steps += 1
-        share = 1 - min(self.decay, (1 + self.steps) / (10 + self.steps))
         averages, live = _real(self._averages.values()), _real(self._live())
         if self._plain:
-            torch._foreach_lerp_([averages[one] for one in self._plain], [live[one] for one in self._plain], share)
+            _approach([averages[one] for one in self._plain], [live[one] for one in self._plain], share)
         for one in self._guarded:
             mean = torch.lerp(averages[one], live[one], share)
             averages[one].copy_(torch.where(mean.isnan(), live[one], mean))
@@ -80,6 +90,16 @@ class Average:
             live.copy_(average)
         for average, own in zip(self._averages.values(), kept, strict=True):
             average.copy_(own)
+
+
+def _approach(averages: list[Tensor], live: list[Tensor], share: float | Tensor) -> None:
+    if not isinstance(share, Tensor):
+        torch._foreach_lerp_(averages, live, share)
+        return
+    # torch's lerp of many tensors takes no scalar of the device.
+    steps = torch._foreach_sub(live, averages)
+    torch._foreach_mul_(steps, share)
+    torch._foreach_add_(averages, steps)
 
 
 def _places(module: nn.Module) -> dict[str, tuple[dict[str, Tensor], str]]:

@@ -262,7 +262,9 @@ class TrainConfig(Settings):
         precision: of the model's operations; auto is bfloat16 on GPUs that have it, float32 elsewhere. Weights, losses
             and evaluation stay float32.
         channels_last: the layout of images in memory; None has it for shipped models, whose code allows either.
-        compile: torch.compile, whose minutes are worth it for long trainings.
+        compile: auto records a step on a GPU as a CUDA graph and replays it, where it does the same each time; graph
+            is an error where there is no GPU or more than one worker; off, and false, launch each step from Python;
+            true is torch.compile, whose minutes are worth it for long trainings.
     """
 
     data: DataConfig = DataConfig()
@@ -280,7 +282,7 @@ class TrainConfig(Settings):
     accumulate: Count = 1
     precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     channels_last: bool | None = None
-    compile: bool = False
+    compile: bool | Literal["auto", "graph", "off"] = "auto"
 
     @field_validator("precision")
     @classmethod
@@ -290,6 +292,20 @@ class TrainConfig(Settings):
         if precision == "float16" and parallel and parallel.stages > 1:
             raise ValueError(f"must be auto, float32 or bfloat16 where parallel.stages is above 1, but got {precision}")
         return precision
+
+    @field_validator("compile", mode="before")
+    @classmethod
+    def _off_is_false(cls, compile: Any) -> Any:
+        """As YAML reads `off`, and as earlier versions wrote it."""
+        return "off" if compile is False else compile
+
+    @field_validator("compile")
+    @classmethod
+    def _graphs_are_whole(cls, compile: Any, info: ValidationInfo) -> Any:
+        parallel = info.data.get("parallel")
+        if compile == "graph" and parallel and parallel.stages > 1:
+            raise ValueError(f"must be auto, off or true where parallel.stages is above 1, but got {compile}")
+        return compile
 
     @field_validator("schedule")
     @classmethod

@@ -12,6 +12,7 @@ from trainables.config import TrainConfig
 from trainables.data import Dataset
 from trainables.errors import SettingError
 from trainables.models import BUILDERS
+from trainables.parallel.ddp import Group
 from trainables.parallel.split import cut_points, layers_of
 
 _METRICS = {"classification": "val_accuracy", "regression": "val_r2"}
@@ -41,6 +42,16 @@ def check_task(config: TrainConfig, data: Dataset) -> None:
         )
     if config.label_smoothing and not classes:
         raise SettingError.at("label_smoothing", f"must be 0, as {has}, but got {config.label_smoothing}")
+
+
+def check_recording(config: TrainConfig, group: Group) -> None:
+    """Graphs where they cannot be made. Raises SettingError."""
+    if config.compile != "graph":
+        return
+    if group.device.type != "cuda":
+        raise SettingError.at("compile", f"graph is for trials on a GPU, but this one runs on {group.device}; use auto")
+    if group.size > 1:
+        raise SettingError.at("compile", f"graph is for trials of one worker, but this one has {group.size}; use auto")
 
 
 def _check_stages(network: nn.Module, config: TrainConfig, data: Dataset) -> None:

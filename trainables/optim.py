@@ -12,8 +12,12 @@ from trainables.decay import decays
 from trainables.parallel.engine import Engine
 
 
-def build_optimizer(model: nn.Module, config: OptimizerConfig) -> Optimizer:
-    """Of torch, over the parameters that are trained; `decays` says to which of them weight decay applies."""
+def build_optimizer(model: nn.Module, config: OptimizerConfig, lr: float | Tensor | None = None) -> Optimizer:
+    """Of torch, over the parameters that are trained; `decays` says to which of them weight decay applies.
+
+    lr: the rate, in place of the config's; a scalar on the parameters' GPU is read there in each step.
+    """
+    lr = config.lr if lr is None else lr
     trained, decaying = [parameter for parameter in model.parameters() if parameter.requires_grad], decays(model)
     groups = [
         {"params": [p for p in trained if p in decaying], "weight_decay": config.weight_decay},
@@ -21,16 +25,23 @@ def build_optimizer(model: nn.Module, config: OptimizerConfig) -> Optimizer:
     ]
     # The fused ones take real numbers only.
     fused = all(parameter.is_floating_point() for parameter in trained)
+    # Adam and RMSprop count their steps on the GPU.
+    capturable = isinstance(lr, Tensor)
     match config.name:
         case "sgd":
             momentum = config.momentum
-            return SGD(groups, config.lr, momentum, nesterov=momentum > 0, fused=fused, foreach=not fused)
+            return SGD(groups, lr, momentum, nesterov=momentum > 0, fused=fused, foreach=not fused)
         case "adam":
-            return Adam(groups, config.lr, fused=fused, foreach=not fused)
+            return Adam(groups, lr, fused=fused, foreach=not fused, capturable=capturable)
         case "adamw":
-            return AdamW(groups, config.lr, fused=fused, foreach=not fused)
+            return AdamW(groups, lr, fused=fused, foreach=not fused, capturable=capturable)
         case "rmsprop":
-            return RMSprop(groups, lr=config.lr, momentum=config.momentum, foreach=True)
+            return RMSprop(groups, lr, momentum=config.momentum, foreach=True, capturable=capturable)
+
+
+def has_hooks(optimizer: Optimizer) -> bool:
+    """Whether something else is done with each of its steps."""
+    return bool(optimizer._optimizer_step_pre_hooks or optimizer._optimizer_step_post_hooks)
 
 
 def named_state(optimizer: Optimizer, engine: Engine) -> dict[str, dict[str, Tensor]]:
@@ -45,4 +56,7 @@ def load_named_state(optimizer: Optimizer, engine: Engine, state: dict[str, dict
     numbered = enumerate(parameter for group in optimizer.param_groups for parameter in group["params"])
     mine = {number: state[names[parameter]] for number, parameter in numbered if names[parameter] in state}
     packed: dict[str, Any] = optimizer.state_dict()
+    rates = [group["lr"] for group in optimizer.param_groups]
     optimizer.load_state_dict({**packed, "state": mine})
+    for group, lr in zip(optimizer.param_groups, rates, strict=True):
+        group["lr"] = lr  # torch puts a copy there, which no step would set

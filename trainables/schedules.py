@@ -5,6 +5,7 @@ from __future__ import annotations
 from math import cos, inf, pi
 from typing import Any
 
+from torch import Tensor
 from torch.optim import Optimizer
 
 from trainables.config import ScheduleConfig
@@ -30,12 +31,18 @@ class Schedule:
     @property
     def lr(self) -> float:
         """The rate of the next step."""
-        return self._lr * self._factor * self._fraction()
+        return self._lr * self._factor * self._fraction(self._step)
 
     def step(self) -> None:
         """A batch was trained."""
-        self._step += 1
+        self.take(1)
+
+    def take(self, steps: int) -> list[float]:
+        """The rates of the next steps, which count as trained."""
+        rates = [self._lr * self._factor * self._fraction(self._step + step) for step in range(steps)]
+        self._step += steps
         self._set()
+        return rates
 
     def end_epoch(self, val_loss: float) -> None:
         """An epoch was validated: plateau looks whether that was a gain."""
@@ -59,24 +66,27 @@ class Schedule:
 
     def _set(self) -> None:
         for group in self._optimizer.param_groups:
-            group["lr"] = self.lr
+            if isinstance(group["lr"], Tensor):  # which a recorded step reads
+                group["lr"].fill_(self.lr)
+            else:
+                group["lr"] = self.lr
 
-    def _fraction(self) -> float:
-        """Of the whole rate, at the present step."""
+    def _fraction(self, step: int) -> float:
+        """Of the whole rate, at that step."""
         config, steps = self._config, self._epochs * self._steps_per_epoch
         warmup = config.warmup * self._steps_per_epoch
         if config.name == "one_cycle":
-            return _one_cycle(self._step, warmup or _CLIMB * steps, steps)
-        if self._step < warmup:
-            return (self._step + 1) / (warmup + 1)
-        epoch = (self._step - warmup) // self._steps_per_epoch
+            return _one_cycle(step, warmup or _CLIMB * steps, steps)
+        if step < warmup:
+            return (step + 1) / (warmup + 1)
+        epoch = (step - warmup) // self._steps_per_epoch
         match config.name:
             case "step":
                 return float(config.gamma ** (epoch // config.step_size))
             case "exponential":
                 return float(config.gamma**epoch)
             case "cosine":
-                return _between(1.0, 0.0, (self._step - warmup) / (steps - warmup))
+                return _between(1.0, 0.0, (step - warmup) / (steps - warmup))
         return 1.0
 
 

@@ -17,16 +17,18 @@ from trainables.averaging import Average
 from trainables.batches import Batch, Batches
 from trainables.config import TrainConfig
 from trainables.data import Dataset
-from trainables.evaluation import Evaluation, measure
-from trainables.fitting import check_task
+from trainables.evaluation import Evaluation, Measurement
+from trainables.fitting import check_recording, check_task
 from trainables.model_state import copied_state, load_model_state, model_state
 from trainables.models import build_model, materialized
 from trainables.objectives import Objective, make_objective
-from trainables.optim import build_optimizer, load_named_state, named_state
+from trainables.optim import build_optimizer, has_hooks, load_named_state, named_state
 from trainables.parallel.ddp import SOLO, Group, all_sum
 from trainables.parallel.engine import make_engine
 from trainables.precision import lower_precision
+from trainables.recording import Recorder
 from trainables.schedules import Schedule
+from trainables.step_values import StepValues
 from trainables.stopping import EarlyStopping
 
 
@@ -91,6 +93,7 @@ class Trainer:
         group: Group = SOLO,
     ) -> None:
         check_task(config, data)
+        check_recording(config, group)
         _seed_generators(_seed(config.seed), group.device)
         self.config = config
         self.group = group = group.staged(config.parallel.stages)
@@ -99,13 +102,18 @@ class Trainer:
         self.engine = make_engine(whole, objective, config, group, data.input_shape)
         self.model = self.engine.module
         self.batches = Batches(data, config, group)
-        self.validation, self._unit = data.validation.to(group.device), float(data.target_std)
-        self.optimizer = build_optimizer(self.model, config.optimizer)
+        unit, validation = float(data.target_std), data.validation.to(group.device)
+        self.validation = Measurement(self.engine.logits, validation, group, unit=unit)
+        self.values = StepValues(group.device)
+        self.optimizer = build_optimizer(self.model, config.optimizer, self.values.lr)
         self.schedule = _schedule(self.optimizer, config, self.batches.steps)
         scales = lower_precision(config, group.device) is torch.float16
         self.scaler = torch.amp.GradScaler(group.device.type, enabled=scales)
         self.average = Average(self.model, config.ema)
         self.stopping = EarlyStopping(config.stopping)
+        records = config.compile in ("auto", "graph") and group.size == 1
+        rows = (self.batches.sizes[0], self.validation.sizes[0])
+        self.recorder = Recorder(self.model, group.device, records=records, rows=rows)
         self.epoch = 0
         self.best_state = copied_state(self.model)
 
@@ -119,45 +127,60 @@ class Trainer:
 
         Raises Diverged, in every rank alike.
         """
-        while not self.finished:
-            epoch, started = self.epoch + 1, time.perf_counter()
-            shared = torch.Generator().manual_seed(_seed(self.config.seed, epoch))
-            _seed_generators(_seed(self.config.seed, epoch, self.group.rank), self.group.device)
-            self.model.train()
-            losses, lr = [], 0.0
-            for batch in self.batches.epoch(shared):
-                self.optimizer.zero_grad()
-                losses.append(self._backward(batch))
-                self.engine.sync_gradients()
-                self._clip_gradients()
-                lr = self.schedule.lr
-                self.scaler.step(self.optimizer)
-                self.scaler.update()
-                self.schedule.step()
-                self.average.update()
-            self.engine.sync_buffers()
-            train_loss = self._mean_loss(torch.stack(losses), epoch)
-            trained = time.perf_counter() - started
-            with self.average.applied():
-                result = self._validate(epoch, len(losses))
-            self.epoch = epoch
-            yield EpochMetrics(
-                epoch=epoch,
-                train_loss=train_loss,
-                val_loss=result.loss,
-                val_accuracy=result.accuracy,
-                val_r2=result.r2,
-                lr=lr,
-                seconds=time.perf_counter() - started,
-                images_per_second=self.batches.rows / trained,
-            )
-        load_model_state(self.model, self.best_state)
+        try:
+            while not self.finished:
+                with self.recorder.working():
+                    metrics = self._epoch(self.epoch + 1)
+                self.epoch = metrics.epoch
+                yield metrics
+            load_model_state(self.model, self.best_state)
+        finally:
+            self.recorder.release()
+
+    def _epoch(self, epoch: int) -> EpochMetrics:
+        started, steps = time.perf_counter(), self.batches.steps
+        _seed_generators(_seed(self.config.seed, epoch, self.group.rank), self.group.device)
+        self.batches.begin(torch.Generator().manual_seed(_seed(self.config.seed, epoch)))
+        rates = self.schedule.take(steps)
+        self.values.begin(rates, self.average.shares(steps))
+        if has_hooks(self.optimizer):
+            self.recorder.refuse("something is done after each step of the optimiser")
+        self.model.train()
+        for size in self.batches.sizes:
+            self.recorder.call(self._step, size)
+        self.engine.sync_buffers()
+        train_loss = self._mean_loss(epoch)
+        trained = time.perf_counter() - started
+        with self.average.applied():
+            result = self._validate(epoch)
+        return EpochMetrics(
+            epoch=epoch,
+            train_loss=train_loss,
+            val_loss=result.loss,
+            val_accuracy=result.accuracy,
+            val_r2=result.r2,
+            lr=rates[-1],
+            seconds=time.perf_counter() - started,
+            images_per_second=self.batches.rows / trained,
+        )
+
+    def _step(self, size: int) -> None:
+        """Trains on the next `size` rows. Looks at no value of the device and changes none but there, so that it can be
+        recorded."""
+        self.values.next(self.optimizer)
+        self.optimizer.zero_grad()
+        self.values.record(self._backward(self.batches.next(size)))
+        self.engine.sync_gradients()
+        self._clip_gradients()
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        self.average.take(self.values.share)
 
     def _backward(self, batch: Batch) -> Tensor:
         """Adds this rank's part of the global batch's gradient; returns its rows' summed loss."""
-        weight = 1 / batch.size
+        weight: float | Tensor = 1 / batch.size
         if self.scaler.is_enabled():
-            weight = float(self.scaler.scale(torch.tensor(weight, device=self.group.device)))
+            weight = self.scaler.scale(torch.full((), 1 / batch.size, device=self.group.device))
         total = torch.zeros((), device=self.group.device)
         for inputs, targets in batch.parts:
             total += self.engine.backward(inputs, targets, weight)
@@ -174,22 +197,22 @@ class Trainer:
         if gradients:  # a stage may have none
             torch._foreach_mul_(gradients, factor)
 
-    def _validate(self, epoch: int, steps: int) -> Evaluation:
+    def _validate(self, epoch: int) -> Evaluation:
         """How good the model is now; the best one so far is kept."""
         if self.config.ema:
             self.engine.sync_buffers()
         self.model.eval()
-        result = measure(self.engine.logits, self.validation, self.group, unit=self._unit)
+        result = self.validation.run(self.recorder.call)
         if not math.isfinite(result.loss):
-            raise Diverged(epoch, steps)
+            raise Diverged(epoch, self.batches.steps)
         if self.stopping.update(result):
             self.best_state = copied_state(self.model)
         self.schedule.end_epoch(result.loss)
         return result
 
-    def _mean_loss(self, losses: Tensor, epoch: int) -> float:
+    def _mean_loss(self, epoch: int) -> float:
         """The mean over images from each step's sum; looked at once an epoch, as a look waits for the GPU."""
-        losses = all_sum(losses, self.group)
+        losses = all_sum(self.values.losses.clone(), self.group)
         broken = (~losses.isfinite()).nonzero()
         if len(broken):
             raise Diverged(epoch, int(broken[0]) + 1)

@@ -27,7 +27,7 @@ CHECKPOINT = "last.pt"
 TIMED = ("data", "build", "train", "evaluate", "checkpoint")
 VERSION = 3
 """Of the checkpoints, which hold {"version", "config", "history", "trainer"}."""
-_MAY_DIFFER = ("epochs", "parallel", "run")
+_MAY_DIFFER = ("epochs", "parallel", "run", "compile")
 _MEAN, _STD = "normalize.mean", "normalize.std"
 _FARTHEST = 3
 """Standard deviations by which the mean of an input may move when rows are added to the data."""
@@ -91,7 +91,7 @@ class Worker:
         StoreError if the folder cannot be read.
         """
         self._claim = Claim(**claim) if claim else None
-        self._trainer = None
+        self._trainer, self._epochs = None, iter(())  # which gives the memory of the trial before back
         self._save_at = frozenset(save_at)
         self._path = join(folder, CHECKPOINT) if folder is not None else None
         self._unsaved_s = 0.0

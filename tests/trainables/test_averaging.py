@@ -129,3 +129,14 @@ def test_infinite_values_stay_and_those_beside_them_are_averaged() -> None:
     assert (first, rest[0]) == (float("-inf"), float("inf"))
     assert second == pytest.approx(9 / 11)
     assert str(rest[1:]) == "[nan, -0.0]"
+
+
+def test_what_does_not_change_is_its_own_average_bit_for_bit() -> None:
+    values = torch.tensor([-0.0, 0.0, 1 / 3, -torch.finfo().max, torch.finfo().tiny])
+    module = nn.Module()
+    module.register_buffer("constant", values.clone())
+    average = Average(module, 0.99)
+    for _ in range(30):
+        average.update()
+    with average.applied():
+        assert torch.equal(module.constant.view(torch.int32), values.view(torch.int32))

@@ -56,6 +56,26 @@ def torchs(make: Callable[[Optimizer], LRScheduler], *, by_epoch: bool = False) 
     return rates(on, made.step, lambda _: None)
 
 
+@pytest.mark.parametrize("name", ["constant", "step", "exponential", "cosine", "one_cycle", "plateau"])
+@pytest.mark.parametrize("warmup", [0, 2])
+def test_an_epochs_rates_are_those_of_its_steps(name: str, warmup: int) -> None:
+    on = optimizer()
+    made, seen = schedule(on, name=name, warmup=warmup, patience=1), list[float]()
+    for loss in LOSSES:
+        seen += made.take(STEPS)
+        made.end_epoch(loss)
+    assert seen == ours(name=name, warmup=warmup, patience=1)
+
+
+def test_a_rate_that_is_a_tensor_stays_the_same_one() -> None:
+    rate = torch.tensor(0.0)
+    on = SGD([torch.nn.Parameter(torch.zeros(1))], lr=rate)
+    made = schedule(on, name="cosine")
+    made.take(7)
+    assert on.param_groups[0]["lr"] is rate
+    assert float(rate) == pytest.approx(made.lr)
+
+
 def test_constant() -> None:
     assert ours(name="constant") == [0.4] * (EPOCHS * STEPS)
 

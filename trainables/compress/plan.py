@@ -133,7 +133,7 @@ class StudentConfig(Settings):
                 "stopping": StoppingConfig(metric=parent.stopping.metric),
                 "parallel": ParallelConfig(),
                 "ema": 0.0 if self.sparsity else parent.ema,
-                "compile": parent.compile and self.loss != "hints",
+                "compile": "off" if parent.compile is True and self.loss == "hints" else parent.compile,
             }
         )
 

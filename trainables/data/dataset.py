@@ -39,6 +39,13 @@ class Split:
         """The examples of those indices."""
         return Split(self.inputs[part], self.targets[part])
 
+    def rows(self, first: Tensor, count: int) -> Split:
+        """So many consecutive examples, from the place `first` (1,) on, which is not looked at on a GPU."""
+        if first.device.type == "cpu":
+            here = slice(int(first), int(first) + count)
+            return Split(self.inputs[here], self.targets[here])
+        return self[first + torch.arange(count, device=first.device)]
+
     def to(self, device: torch.device) -> Split:
         """The same examples on `device`."""
         return Split(self.inputs.to(device), self.targets.to(device))

@@ -24,7 +24,7 @@ class Engine(Protocol):
     module: nn.Module
     """This rank's parameters and buffers on the group's device: the whole model, or one stage of it."""
 
-    def backward(self, inputs: Tensor, targets: Tensor, weight: float) -> Tensor:
+    def backward(self, inputs: Tensor, targets: Tensor, weight: float | Tensor) -> Tensor:
         """Adds the gradient of `weight` times the summed loss of these rows, which are this replica's.
 
         Every rank of the replica gives the same rows: inputs (B, ...), targets (B,) or (B, K), on the group's device.

@@ -43,14 +43,14 @@ class Pipeline:
         self._channels_last = takes_channels_last(self.module, config, group.device)
         layout = torch.channels_last if self._channels_last else torch.contiguous_format
         self.module.to(memory_format=layout)  # type: ignore[call-overload]
-        if config.compile:
+        if config.compile is True:
             self.module.compile()
         self._group, self._config, self._objective = group, config.parallel, objective
         self._type = lower_precision(config, group.device)
         self._input = torch.zeros(input_shape, device="meta") if start == 0 else layers[start - 1].output
         self._output = layers[stop - 1].output
         self._schedules: dict[tuple[int, int, bool], Schedule] = {}
-        self._batch: tuple[Tensor, Tensor, float] | None = None
+        self._batch: tuple[Tensor, Tensor, float | Tensor] | None = None
 
     @property
     def first(self) -> bool:
@@ -60,7 +60,7 @@ class Pipeline:
     def last(self) -> bool:
         return self._group.stage == self._group.stages - 1
 
-    def backward(self, inputs: Tensor, targets: Tensor, weight: float) -> Tensor:
+    def backward(self, inputs: Tensor, targets: Tensor, weight: float | Tensor) -> Tensor:
         self._batch = inputs, targets, weight
         total = torch.zeros((), device=self._group.device)
         for start, size, count in self._parts(len(inputs)):

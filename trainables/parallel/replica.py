@@ -23,13 +23,13 @@ class Replica:
         self._channels_last = takes_channels_last(self.module, config, group.device)
         layout = torch.channels_last if self._channels_last else torch.contiguous_format
         self.module.to(memory_format=layout)  # type: ignore[call-overload]
-        if config.compile:
+        if config.compile is True:
             self.module.compile()
         self._objective = objective
         self._group = group
         self._type = lower_precision(config, group.device)
 
-    def backward(self, inputs: Tensor, targets: Tensor, weight: float) -> Tensor:
+    def backward(self, inputs: Tensor, targets: Tensor, weight: float | Tensor) -> Tensor:
         inputs = lay_out(inputs, self._channels_last)
         with torch.autocast(inputs.device.type, self._type, enabled=self._type is not None):
             loss = self._objective(self.module(inputs), targets, inputs)
