@@ -16,6 +16,14 @@ from trainables.parallel.ddp import Group
 
 
 @dataclass(frozen=True)
+class Drawn:
+    """An epoch as it is drawn, on the host: the order of the rows, and what happens to the row at each place."""
+
+    order: Tensor
+    plan: Rows
+
+
+@dataclass(frozen=True)
 class Batch:
     """One step's global batch of `size` rows; `parts`: this rank's inputs and targets, part by part, maybe none."""
 
@@ -41,6 +49,7 @@ class Batches:
         self._place = torch.zeros(1, dtype=torch.int64, device=group.device)
         self._order = torch.arange(self.rows, device=group.device)
         self._plan: Rows | None = None
+        self._drawn: Drawn | None = None
 
     @property
     def rows(self) -> int:
@@ -52,15 +61,25 @@ class Batches:
         """In an epoch."""
         return len(self.sizes)
 
-    def begin(self, generator: torch.Generator) -> None:
-        """Draw an epoch: its order, and what happens to each row."""
-        self._place.zero_()
-        self._order.copy_(torch.randperm(self.rows, generator=generator))
+    @property
+    def _on_gpu(self) -> bool:
+        return self._group.device.type == "cuda"
+
+    def draw(self, generator: torch.Generator) -> Drawn:
+        """An epoch to begin, now or later: a GPU may be at work on another one meanwhile."""
+        order = torch.randperm(self.rows, generator=generator)
         plan = self._augment.plan(Draws.of(self.rows, generator))
+        return Drawn(order.pin_memory(), plan.pinned()) if self._on_gpu else Drawn(order, plan)
+
+    def begin(self, drawn: Drawn) -> None:
+        """Go to the beginning of that epoch."""
+        self._drawn = drawn  # held while it is copied
+        self._place.zero_()
+        self._order.copy_(drawn.order, non_blocking=True)
         if self._plan is None:
-            self._plan = plan.to(self._group.device)
+            self._plan = drawn.plan.to(self._group.device)
         else:  # in the same memory, where a recorded step looks for it
-            self._plan.values.copy_(plan.values)
+            self._plan.values.copy_(drawn.plan.values, non_blocking=True)
 
     def next(self, size: int) -> Batch:
         """The batch of so many rows at the present place, which moves on; its parts are to be taken before the next."""
@@ -69,7 +88,7 @@ class Batches:
 
     def epoch(self, generator: torch.Generator) -> Iterator[Batch]:
         """Every row once, in the generator's order; the last batch is short."""
-        self.begin(generator)
+        self.begin(self.draw(generator))
         return map(self.next, self.sizes)
 
     def _parts(self, size: int) -> Iterator[tuple[Tensor, Tensor]]:

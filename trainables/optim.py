@@ -24,8 +24,13 @@ def build_optimizer(model: nn.Module, config: OptimizerConfig, lr: float | Tenso
         {"params": [p for p in trained if p not in decaying], "weight_decay": 0.0},
     ]
     # The fused ones take real numbers only.
-    fused = all(parameter.is_floating_point() for parameter in trained)
-    # Adam and RMSprop count their steps on the GPU.
+    optimizer = _of_torch(groups, config, lr, fused=all(parameter.is_floating_point() for parameter in trained))
+    # Adam and RMSprop count their steps on a GPU, also in steps that are not recorded: torch need not warn of those.
+    optimizer._warned_capturable_if_run_uncaptured = True
+    return optimizer
+
+
+def _of_torch(groups: list[dict[str, Any]], config: OptimizerConfig, lr: float | Tensor, *, fused: bool) -> Optimizer:
     capturable = isinstance(lr, Tensor)
     match config.name:
         case "sgd":

@@ -113,13 +113,13 @@ class Recorder:
             self.refuse(found[0])
 
     def _record(self, key: tuple[str, int], step: Step) -> None:
-        graph = torch.cuda.CUDAGraph()
+        graph, generator = torch.cuda.CUDAGraph(), torch.cuda.get_rng_state(self._device)
         try:
             # Other threads may use the GPU meanwhile.
             with torch.cuda.graph(graph, stream=self._stream, capture_error_mode="thread_local"):
                 step(key[1])
         except Exception as error:  # whatever a user's module may raise, and what CUDA refuses
-            _end_recording(graph, self._device)
+            _end_recording(graph, self._device, generator)
             self.refuse(f"recording failed with {type(error).__name__}: {str(error).splitlines()[0]}")
             step(key[1])
             return
@@ -153,20 +153,22 @@ def _waits(found: list[str]) -> Iterator[None]:
     for warning in caught:
         if "synchronizing CUDA operation" in str(warning.message):
             found.append(f"a step waits for the GPU ({warning.filename}:{warning.lineno})")
-        else:
+        elif "Synchronization debug mode" not in str(warning.message):
             warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
 
 
-def _end_recording(graph: torch.cuda.CUDAGraph, device: torch.device) -> None:
-    """Take back what a recording that broke leaves behind: the allocator's pool, the generator's mode."""
+def _end_recording(graph: torch.cuda.CUDAGraph, device: torch.device, generator: Tensor) -> None:
+    """Take back what a recording that broke leaves behind: the allocator's pool, the generator's mode.
+
+    generator: the state of the device's generator before it.
+    """
     torch.cuda.synchronize(device)
     index = torch.cuda.current_device() if device.index is None else device.index
     with suppress(RuntimeError):  # if it was ended
         torch._C._cuda_endAllocateToPool(index, graph.pool())
-    generator = torch.cuda.default_generators[index]
-    seed = generator.initial_seed()
-    generator.graphsafe_set_state(torch.Generator(device=f"cuda:{index}").graphsafe_get_state())
-    generator.manual_seed(seed)
+    fresh = torch.Generator(device=f"cuda:{index}")
+    torch.cuda.default_generators[index].graphsafe_set_state(fresh.graphsafe_get_state())
+    torch.cuda.set_rng_state(generator, device)
 
 
 def _generators() -> dict[str, Any]:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from trainables.averaging import Average
-from trainables.batches import Batch, Batches
+from trainables.batches import Batch, Batches, Drawn
 from trainables.config import TrainConfig
 from trainables.data import Dataset
 from trainables.evaluation import Evaluation, Measurement
@@ -114,6 +114,7 @@ class Trainer:
         records = config.compile in ("auto", "graph") and group.size == 1
         rows = (self.batches.sizes[0], self.validation.sizes[0])
         self.recorder = Recorder(self.model, group.device, records=records, rows=rows)
+        self._ahead: dict[int, Drawn] = {}
         self.epoch = 0
         self.best_state = copied_state(self.model)
 
@@ -140,7 +141,7 @@ class Trainer:
     def _epoch(self, epoch: int) -> EpochMetrics:
         started, steps = time.perf_counter(), self.batches.steps
         _seed_generators(_seed(self.config.seed, epoch, self.group.rank), self.group.device)
-        self.batches.begin(torch.Generator().manual_seed(_seed(self.config.seed, epoch)))
+        self.batches.begin(self._ahead.pop(epoch) if epoch in self._ahead else self._drawn(epoch))
         rates = self.schedule.take(steps)
         self.values.begin(rates, self.average.shares(steps))
         if has_hooks(self.optimizer):
@@ -148,6 +149,8 @@ class Trainer:
         self.model.train()
         for size in self.batches.sizes:
             self.recorder.call(self._step, size)
+        if self.group.device.type == "cuda" and epoch < self.config.epochs:
+            self._ahead = {epoch + 1: self._drawn(epoch + 1)}  # while the GPU works
         self.engine.sync_buffers()
         train_loss = self._mean_loss(epoch)
         trained = time.perf_counter() - started
@@ -163,6 +166,10 @@ class Trainer:
             seconds=time.perf_counter() - started,
             images_per_second=self.batches.rows / trained,
         )
+
+    def _drawn(self, epoch: int) -> Drawn:
+        """Alike on every rank."""
+        return self.batches.draw(torch.Generator().manual_seed(_seed(self.config.seed, epoch)))
 
     def _step(self, size: int) -> None:
         """Trains on the next `size` rows. Looks at no value of the device and changes none but there, so that it can be

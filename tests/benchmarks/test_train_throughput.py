@@ -3,7 +3,7 @@ from itertools import islice
 import pytest
 import torch
 
-from benchmarks.throughput import bare, usual
+from benchmarks.throughput import bare, bare_gpu, usual
 from benchmarks.throughput.task import CHANGES, MODELS, configured
 from trainables import AugmentConfig, Dataset, Split, load_data
 
@@ -32,3 +32,9 @@ def test_the_usual_way_changes_a_picture_as_ours_does():
         place = torch.arange(28) - 13.5
         down, right = float((mass.sum(1) * place).sum()), float((mass.sum(0) * place).sum())
         assert max(abs(down), abs(right)) <= 2 + 2.8 + 0.5
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_the_barest_loop_of_a_gpu_runs_on_a_cpu_too(digits, model):
+    config = configured(model, epochs=1).model_copy(update={"ema": 0.9})
+    assert next(bare_gpu.launched(config, digits, torch.device("cpu"))) > 0

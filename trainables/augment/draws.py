@@ -56,6 +56,10 @@ class Rows:
     def to(self, device: torch.device) -> Self:
         return type(self)(self.values.to(device), self.names)
 
+    def pinned(self) -> Self:
+        """In memory from which a GPU copies by itself."""
+        return type(self)(self.values.pin_memory(), self.names)
+
 
 @dataclass(frozen=True)
 class Draws(Rows):
