@@ -12,6 +12,7 @@ from orchestrator import ray_settings
 
 if TYPE_CHECKING:
     from orchestrator.adoption import compress
+    from orchestrator.columns import read_table
     from orchestrator.errors import SweepError
     from orchestrator.run_folder import Run, open_run
     from orchestrator.runner import compress_run, resume, run
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "adoption": ("compress",),
+    "columns": ("read_table",),
     "errors": ("SweepError",),
     "run_folder": ("Run", "open_run"),
     "runner": ("compress_run", "resume", "run"),
@@ -44,6 +46,7 @@ __all__ = [
     "compress_run",
     "load_sweep",
     "open_run",
+    "read_table",
     "resume",
     "run",
 ]
@@ -54,3 +57,8 @@ def __getattr__(name: str) -> Any:
         if name in names:
             return getattr(import_module(f"orchestrator.{module}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """The public names, of which few are loaded yet."""
+    return sorted(__all__)

@@ -6,6 +6,7 @@ import math
 
 import pandas as pd
 
+from orchestrator import columns
 from orchestrator.pareto import ranks
 from orchestrator.picking import LATENCY, with_scores
 from orchestrator.record import Record
@@ -25,14 +26,13 @@ def configurations(trials: pd.DataFrame, metric: str, mode: str) -> pd.DataFrame
 
     Trials that were stopped or failed do not count: they say nothing of the full budget. `trial` is the first counted.
     """
-    names = [name for name in trials if str(name).startswith("config.")]
     values = column(metric)
     completed = trials[(trials["status"] == "completed") & trials[values].notna()]
-    groups = completed.groupby(names, dropna=False, sort=False)
-    table = groups.agg(
-        trial=("trial", "first"), mean=(values, "mean"), std=(values, "std"), repeats=(values, "count")
-    ).reset_index()
-    table = table[["trial", "mean", "std", "repeats", *names]]
+    numbers = columns.configurations(completed)
+    figures = completed.groupby(numbers, sort=False)[values].agg(["mean", "std", "count"])
+    first = completed[~numbers.duplicated()].reset_index(drop=True)
+    table = first[["trial"]].assign(mean=figures["mean"], std=figures["std"], repeats=figures["count"])
+    table = pd.concat([table, first[columns.value_columns(first)]], axis=1)
     return table.sort_values("mean", ascending=mode == "min", kind="stable", ignore_index=True)
 
 

@@ -9,9 +9,11 @@ import pandas as pd
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from orchestrator.analysis import beside_controls, beside_parents, configurations, efficiency, front, savings
 from orchestrator.analysis import best as best_trials
+from orchestrator.columns import PREFIX, is_off
 from orchestrator.picking import pick
 from orchestrator.record import Record
 from orchestrator.run_folder import Run
@@ -23,6 +25,7 @@ from orchestrator.simulation.regret import Outcomes
 from orchestrator.stage import StageConfig
 from orchestrator.sweep import Sweep
 from orchestrator.tables import models_table, trials_table
+from search_spaces import as_python, in_words
 from trainables.loop import column
 
 _WIDTH = 120
@@ -129,8 +132,10 @@ def _print_students(console: Console, name: str, run: Run) -> None:
 
 
 def _configuration(trial: pd.Series) -> pd.DataFrame:
-    config = {name.removeprefix("config."): trial[name] for name in trial.index if name.startswith("config.")}
-    return pd.DataFrame({"parameter": config.keys(), "value": config.values()}).dropna()
+    named = {name.removeprefix(PREFIX): as_python(trial[name]) for name in trial.index if name.startswith(PREFIX)}
+    config = {name: value for name, value in named.items() if not is_off(value)}
+    shown = [in_words(value) if value is None or isinstance(value, bool) else value for value in config.values()]
+    return pd.DataFrame({"parameter": list(config), "value": pd.Series(shown, dtype="object")})
 
 
 def _model_columns(models: pd.DataFrame) -> pd.DataFrame:
@@ -180,7 +185,7 @@ def _table(title: str, frame: pd.DataFrame) -> Table:
         breaks = name == "how" or frame.iloc[:, index].map(lambda value: len(_cell(value))).max() > _LONG
         table.add_column(str(name), justify="right" if index else "left", no_wrap=not breaks, overflow="fold")
     for row in frame.itertuples(index=False):
-        table.add_row(*(_cell(value) for value in row))
+        table.add_row(*(Text(_cell(value)) for value in row))
     return table
 
 

@@ -5,16 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import fields
-from io import BytesIO
 from typing import Any
 
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 
+from orchestrator.columns import OFF, PREFIX, parquet_bytes, value_column
 from orchestrator.events import Epoch
 from orchestrator.record import Record, Trial
-from search_spaces import Choice, Domain, Grid
+from search_spaces import Choice, Domain, Grid, as_python
 from trainables import metric_names
 from trainables.compress import CompressedModel
 from trainables.loop import column
@@ -44,12 +42,17 @@ def trials_table(record: Record) -> pd.DataFrame:
 
     Columns: trial, repeat (of its configuration, from 0), status, the metrics of its best epoch, best_epoch, epochs,
     seconds (of training), node, faults (attempts that were tried again), error, proposed, started, ended (UTC),
-    checkpoint, and `config.*`, empty where a condition switched a parameter off. A metric with the name of another
-    column has the column `metric.NAME`.
+    checkpoint, and `config.*`: the values as they are, in pandas' own type where a column has one alone; NaN (or NA)
+    where a condition switched a parameter off, and None for null. A metric with the name of another column has the
+    column `metric.NAME`.
     """
     metrics = _metrics(record)
     rows = [_trial_row(record, trial, metrics) for trial in record.trials.values()]
-    return _frame(rows, (*BEFORE, *metrics, *AFTER), metrics)
+    table = _frame(rows, (*BEFORE, *metrics, *AFTER), metrics)
+    configs = [trial.config for trial in record.trials.values()]
+    names = dict.fromkeys(name for config in configs for name in config)
+    values = {f"{PREFIX}{name}": value_column([config.get(name, OFF) for config in configs]) for name in names}
+    return pd.concat([table, pd.DataFrame(values)], axis=1) if values else table
 
 
 def epochs_table(record: Record) -> pd.DataFrame:
@@ -71,19 +74,21 @@ def write_tables(record: Record, folder: Place, check: Callable[[], None] = lamb
     """
     tables = {"trials": trials_table, "epochs": epochs_table, "models": models_table}
     for name, table in tables.items():
-        buffer = BytesIO()
-        pq.write_table(pa.Table.from_pandas(table(record), preserve_index=False), buffer)
+        data = parquet_bytes(table(record))
         check()
-        write_bytes(join(folder, f"{name}.parquet"), buffer.getbuffer())
+        write_bytes(join(folder, f"{name}.parquet"), data)
 
 
 def value_of(domain: Domain, told: Any) -> Any:
-    """The value of a domain that a column tells: whole numbers become floats beside empty cells, mixed options text."""
-    if isinstance(told, float) and told.is_integer() and domain.size is not None and domain.contains(int(told)):
-        return int(told)
-    if isinstance(told, str) and isinstance(domain, Choice | Grid) and not domain.contains(told):
-        return next((option for option in domain.values() if str(option) == told), told)
-    return told
+    """The value of a domain that a table tells, in which whole numbers may be floats and mixed options text."""
+    cell = as_python(told)
+    if isinstance(cell, float) and cell.is_integer() and not domain.contains(cell):
+        cell = int(cell)
+    if domain.contains(cell):
+        return domain.member(cell)
+    if isinstance(cell, str) and isinstance(domain, Choice | Grid):
+        return next((option for option in domain.values() if str(option) == cell), cell)
+    return cell
 
 
 def _metrics(record: Record) -> list[str]:
@@ -120,7 +125,6 @@ def _trial_row(record: Record, trial: Trial, metrics: Iterable[str]) -> dict[str
         "error": trial.error,
         **{name: _moment(getattr(trial, name)) for name in ("proposed", "started", "ended")},
         "checkpoint": f"checkpoints/{trial.id}/last.pt" if trial.epochs else "",
-        **{f"config.{name}": value for name, value in trial.config.items()},
     }
 
 

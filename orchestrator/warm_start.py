@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
+from orchestrator.columns import PREFIX, is_off, read_table, value_columns
 from orchestrator.errors import SweepError
 from orchestrator.record import Record
 from orchestrator.run_folder import open_run
@@ -90,8 +91,8 @@ def _of_table(place: str, sweep: Sweep) -> Iterator[Observation]:
     """From `trials.parquet` or a table of its kind: the metric, `config.*`, and as far as there are trial, status,
     epochs and seconds."""
     path = Path(place, "trials.parquet") if Path(place).is_dir() else Path(place)
-    trials = pd.read_parquet(path)
-    names = [name for name in trials if str(name).startswith("config.")]
+    trials = read_table(path)
+    names = value_columns(trials)
     metric = column(sweep.metric)
     if metric not in trials or not names:
         hint = nearest(metric, trials.columns)
@@ -100,7 +101,7 @@ def _of_table(place: str, sweep: Sweep) -> Iterator[Observation]:
     curves = _curves(path.with_name("epochs.parquet"), sweep)
     for row in trials.to_dict("records"):
         if row.get("status") not in ("pending", "running") or not pd.isna(row[metric]):
-            config = {str(name).removeprefix("config."): row[name] for name in names}
+            config = {name.removeprefix(PREFIX): row[name] for name in names}
             yield _observation(row, config, curves.get(row.get("trial"), ()), sweep)
 
 
@@ -123,7 +124,7 @@ def _curves(path: Path, sweep: Sweep) -> dict[Any, tuple[float, ...]]:
     """The losses of each trial, epoch by epoch, where there is such a table."""
     if not path.is_file():
         return {}
-    epochs, metric = pd.read_parquet(path), column(sweep.metric)
+    epochs, metric = read_table(path), column(sweep.metric)
     if not {"trial", "epoch", metric} <= set(epochs):
         return {}
     ordered = epochs.sort_values("epoch", kind="stable")
@@ -142,7 +143,7 @@ def _is_absent(domain: Domain, value: object) -> bool:
 
 def _plain(domain: Domain, value: Any) -> Any:
     """The value before a table's column made a float, a text or NaN of it."""
-    return None if isinstance(value, float) and math.isnan(value) else value_of(domain, value)
+    return None if is_off(value) else value_of(domain, value)
 
 
 def _flat(nested: Mapping[str, Any], prefix: str = "") -> Config:

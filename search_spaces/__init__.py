@@ -15,7 +15,7 @@ from search_spaces.domains import (
 from search_spaces.errors import SpaceError, nearest, shorten
 from search_spaces.loader import load_space, shipped_spaces
 from search_spaces.space import Config, Parameter, Space
-from search_spaces.values import decode, encode, fresh, from_json, hashable, plain, same, to_json
+from search_spaces.values import as_python, decode, encode, fresh, from_json, hashable, in_words, plain, same, to_json
 from search_spaces.yaml_file import read_yaml, to_yaml
 
 __all__ = [
@@ -33,11 +33,13 @@ __all__ = [
     "SpaceError",
     "Uniform",
     "When",
+    "as_python",
     "decode",
     "encode",
     "fresh",
     "from_json",
     "hashable",
+    "in_words",
     "load_space",
     "nearest",
     "plain",

@@ -11,6 +11,8 @@ import sys
 import grimp
 import pytest
 
+import orchestrator
+
 
 @pytest.fixture(scope="module")
 def graph() -> grimp.ImportGraph:
@@ -44,3 +46,9 @@ def test_only_bayesian_search_waits_for_scikit_optimize() -> None:
     done = subprocess.run([sys.executable, "-c", command], capture_output=True, text=True, check=True)
 
     assert done.stdout.split() == []
+
+
+def test_completion_offers_the_public_names_and_each_is_there() -> None:
+    assert dir(orchestrator) == sorted(orchestrator.__all__)
+    assert {"run", "Sweep", "open_run", "read_table"} <= set(dir(orchestrator))
+    assert [name for name in dir(orchestrator) if not callable(getattr(orchestrator, name))] == []

@@ -10,15 +10,29 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from orchestrator.columns import PREFIX, configurations, is_off, read_table, value_columns
 from orchestrator.errors import SweepError
 from orchestrator.run_folder import Run, open_run
 from orchestrator.simulation.curves import Curve, Curves
 from orchestrator.tables import value_of
-from search_spaces import Choice, Config, Domain, Grid, Int, LogInt, LogUniform, Space, Uniform, nearest, shorten
+from search_spaces import (
+    Choice,
+    Config,
+    Domain,
+    Grid,
+    Int,
+    LogInt,
+    LogUniform,
+    Space,
+    Uniform,
+    as_python,
+    hashable,
+    nearest,
+    shorten,
+)
 from trainables import METRIC_MODES, metric_names
 
-_READERS: dict[str, Callable[[Path], pd.DataFrame]] = {".parquet": pd.read_parquet, ".csv": pd.read_csv}
-_PREFIX = "config."
+_READERS: dict[str, Callable[[Path], pd.DataFrame]] = {".parquet": read_table, ".csv": pd.read_csv}
 _FEW = 8
 """So many different numbers or fewer are a list to choose from, more are a range."""
 _WIDE = 100
@@ -116,7 +130,7 @@ def _metrics(table: pd.DataFrame) -> list[str]:
     """The columns of numbers that are not known to be something else."""
     others = {"trial", "epoch", "seconds", "status", "lr", "images_per_second"}
     names = [str(name) for name in table.select_dtypes("number").columns]
-    return [name for name in names if name not in others and not name.startswith((_PREFIX, "time."))]
+    return [name for name in names if name not in others and not name.startswith((PREFIX, "time."))]
 
 
 def _check_columns(place: Path, table: pd.DataFrame, metric: str) -> None:
@@ -131,15 +145,15 @@ def _check_columns(place: Path, table: pd.DataFrame, metric: str) -> None:
     for name in ("epoch", "seconds", metric):
         if not pd.api.types.is_numeric_dtype(table[name]):
             raise SweepError(f"{place}: column {name!r} must hold numbers, but got {shorten(table[name].iloc[0])}")
-    if not any(name.startswith(_PREFIX) for name in names):
-        raise SweepError(f"{place}: must have columns {_PREFIX}*, one a parameter, but has {shorten(names)}")
+    if not any(name.startswith(PREFIX) for name in names):
+        raise SweepError(f"{place}: must have columns {PREFIX}*, one a parameter, but has {shorten(names)}")
 
 
 def _trials(table: pd.DataFrame) -> Iterator[tuple[object, pd.DataFrame]]:
     """The rows of each trial, by epoch."""
-    by = ["trial"] if "trial" in table else [name for name in table.columns if str(name).startswith(_PREFIX)]
-    for number, (name, rows) in enumerate(table.groupby(by, sort=False, dropna=False), 1):
-        yield name[0] if "trial" in table else number, rows.sort_values("epoch")
+    by = table["trial"] if "trial" in table else configurations(table) + 1
+    for name, rows in table.groupby(by, sort=False, dropna=False):
+        yield name, rows.sort_values("epoch")
 
 
 def _of_rows(where: str, rows: pd.DataFrame, metric: str, sign: float) -> Curve:
@@ -162,8 +176,8 @@ def _of_rows(where: str, rows: pd.DataFrame, metric: str, sign: float) -> Curve:
 
 def _config(rows: pd.DataFrame) -> Config:
     """As plain Python values; what is empty was switched off."""
-    first = {str(name).removeprefix(_PREFIX): rows[name].iloc[0] for name in rows if str(name).startswith(_PREFIX)}
-    return {name: value.item() if hasattr(value, "item") else value for name, value in first.items() if pd.notna(value)}
+    first = {name.removeprefix(PREFIX): rows[name].iloc[0] for name in value_columns(rows)}
+    return {name: as_python(value) for name, value in first.items() if not is_off(value)}
 
 
 def _fitted(config: Config, space: Space) -> Config | None:
@@ -178,12 +192,12 @@ def _spanned(place: Path, configs: Sequence[Config]) -> Space:
     for name in names:
         if any(name not in config for config in configs):
             rule = "must have a value in every row, unless --space names a space that says when it is switched off"
-            raise SweepError(f"{place}: column '{_PREFIX}{name}' {rule}")
+            raise SweepError(f"{place}: column '{PREFIX}{name}' {rule}")
     return Space({name: _domain([config[name] for config in configs]) for name in names})
 
 
 def _domain(values: Iterable[Any]) -> Domain:
-    different = list(dict.fromkeys(values))
+    different = list({hashable(value): value for value in values}.values())
     if any(isinstance(value, bool) or not isinstance(value, int | float) for value in different):
         return Choice(tuple(sorted(different, key=str)))
     low, high = min(different), max(different)

@@ -6,7 +6,7 @@ from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
-from trainables.loop import LoopTrial
+from trainables.loop import LoopError, LoopTrial
 
 
 def climb(config: dict[str, Any], trial: LoopTrial) -> None:
@@ -78,3 +78,16 @@ def pops_and_breaks(config: dict[str, Any], trial: LoopTrial) -> None:
     trial.report(loss=saved["epochs"] if saved else 1.0)
     if not saved:
         raise RuntimeError("the first attempt breaks")
+
+
+def pops_and_tells(config: dict[str, Any], trial: LoopTrial) -> None:
+    """Writes down what each attempt is given, takes it apart, and breaks once after an epoch that is saved."""
+    with Path(config["log"], f"{trial.id}-told").open("a") as file:
+        print(repr(config), file=file)
+    config["optimizer"].pop("name")
+    config.clear()
+    saved = trial.load()
+    trial.save({"epochs": 1})
+    trial.report(loss=float(trial.id))
+    if not saved:
+        raise LoopError(f"the first attempt at trial {trial.id} breaks")  # an error that its process outlives

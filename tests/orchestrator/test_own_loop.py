@@ -1,9 +1,16 @@
 """Sweeps over a training loop of the user's own, on a real Ray."""
 
+import math
+from datetime import date
+
+import numpy as np
 import pytest
 
 from orchestrator import SweepError, resume, run
+from orchestrator.columns import read_table
+from orchestrator.run_folder import make_folder
 from orchestrator.simulation.curve_files import load_curves
+from tests.any_value import identical
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("ray_session")]
 
@@ -75,3 +82,23 @@ def test_a_loop_that_cannot_be_found_is_an_error_before_anything_starts(climbing
     with pytest.raises(SweepError, match=r"train\.loop: .* has no 'clim'; did you mean 'climb'"):
         run(sweep, quiet=True)
     assert not sweep.folder.exists()
+
+
+def test_values_reach_every_attempt_and_come_back_from_the_run(climbing, tmp_path):
+    options = [True, None, 2, "2", 0.5, [16, 32], (16, 32), {"k": {0: date(2020, 1, 31)}}, {"grid_search": [1]}]
+    arguments = {"clip": math.inf, "weights": {0: 1.0, "0": 2.5}, "optimizer": {"name": "sgd"}, "k": np.int64(3)}
+
+    sweep = climbing(*options, loop="pops_and_tells", arguments=arguments, metric="loss", mode="min", asha=None)
+    make_folder(sweep)
+    result = run(sweep, replace=True, quiet=True)
+    trials = result.trials()
+    assert identical([*trials["config.step"]], options)
+    assert set(trials["status"]) == {"completed"}
+    assert set(trials["faults"]) == {1}
+    assert identical([*result.configs().sort_values("trial")["config.step"]], options)
+    assert identical([*read_table(result.folder / "trials.parquet")["config.step"]], options)
+    told = {path.name: path.read_text() for path in tmp_path.glob("*-told")}
+    given = {"clip": math.inf, "weights": {0: 1.0, "0": 2.5}, "optimizer": {"name": "sgd"}, "k": 3}
+    for number, option in enumerate(options, 1):
+        attempts = told[f"{number:04d}-told"].splitlines()
+        assert attempts == [repr({"log": str(tmp_path), **given, "step": option})] * 2

@@ -42,6 +42,19 @@ def test_a_space_of_which_nothing_is_left_is_said_to_be_exhausted(small, capsys,
     assert ("the space is exhausted: all of its 4 configurations were tried" in text) == exhausted
 
 
+def test_values_are_shown_as_they_are(tiny, capsys):
+    values = {"a": None, "b": True, "c": [16, 32], "d": "[bold]x[/bold]", "e": 0.5}
+    parameters = {name: {"constant": value} for name, value in values.items()}
+    train = {"loop": "my:loop"}
+    changes = {"metric": "val_accuracy", "train": train, "search": {"name": "grid"}}
+    text = shown_after(tiny(space={"parameters": parameters}, **changes), 1, capsys)
+    told = dict(line.split(maxsplit=1) for line in text.splitlines() if line[:1] in values and line[1:2] == " ")
+    assert {name: told[name].strip() for name in values} == {
+        **{"a": "null", "b": "true", "c": "[16, 32]"},
+        **{"d": "[bold]x[/bold]", "e": "0.5"},
+    }
+
+
 def test_no_more_trials_are_promised_than_the_space_has(small):
     assert small.most_trials == 4
 

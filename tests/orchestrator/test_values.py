@@ -9,11 +9,14 @@ from datetime import UTC, date, datetime
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from orchestrator.analysis import best, configurations
 from orchestrator.changes import changed
+from orchestrator.columns import is_off, parquet_bytes, read_table
 from orchestrator.errors import SweepError
 from orchestrator.journal import Journal, decode, encode
 from orchestrator.lock import RunLock
@@ -22,9 +25,12 @@ from orchestrator.record import Record
 from orchestrator.search import Session, _job
 from orchestrator.searchers import Observation
 from orchestrator.signals import StopRequest
+from orchestrator.simulation.curve_files import load_curves
 from orchestrator.sweep import Sweep, dump_sweep, load_sweep, make_sweep
+from orchestrator.tables import epochs_table, trials_table, write_tables
 from orchestrator.user_code import UserCode
-from search_spaces import Choice, Space
+from orchestrator.warm_start import earlier_observations
+from search_spaces import Choice, Int, Space, When, as_python
 from tests.any_value import VALUES, WITH_NAN, identical
 from tests.orchestrator import own_loops
 from trainables import CheckpointError
@@ -158,3 +164,102 @@ def test_a_setting_of_another_type_is_no_setting_to_resume_with():
     with pytest.raises(SweepError, match=r"^train\.arguments\.flag: must stay True .*, but got 1$"):
         changed(sweep, {"train": {"arguments": {"flag": 1, "nan": math.nan}}})
     assert changed(sweep, {"train": {"arguments": {"nan": math.nan, "flag": True}}, "keep_checkpoints": 2})
+
+
+@st.composite
+def distinct(draw: st.DrawFn, least: int = 1) -> list[Any]:
+    """Values that Python does not take for equal, as options are."""
+    values = draw(st.lists(VALUES, min_size=least, max_size=5))
+    return [value for i, value in enumerate(values) if not any(value == before for before in values[:i])]
+
+
+def ended(configs: list[dict[str, Any]]) -> Record:
+    """A record with a completed trial of each configuration; its loss is its number, from 1."""
+    record = Record("loss", 1.0)
+    record.begin_session(1)
+    for loss, config in enumerate(configs, 1):
+        trial = record.propose(config).id
+        record.start(trial)
+        report = {
+            "epoch": 1,
+            "metrics": {"loss": float(loss)},
+            "seconds": 1.0,
+            "timing": {},
+            "node": "",
+            "finished": True,
+        }
+        record.report(trial, report)
+        record.end(trial, "completed")
+    return record
+
+
+def cells(table: pd.DataFrame, name: str) -> list[Any]:
+    return [as_python(cell) for cell in table[f"config.{name}"]]
+
+
+@given(distinct(), st.booleans())
+@settings(max_examples=60)
+def test_values_come_back_from_tables_and_parquet(tmp_path_factory, values, has_switch):
+    folder = tmp_path_factory.mktemp("tables")
+    off = [{"x": "off"}] if has_switch else []
+    record = ended([*({"x": "on", "v": value} for value in values), *off])
+    table = trials_table(record)
+    for told in (cells(table, "v"), cells(best(table, "loss", "min", 9), "v")):
+        assert all(map(identical, told, values))
+        assert [is_off(cell) for cell in told] == [False] * len(values) + [True] * len(off)
+    write_tables(record, folder)
+    read = read_table(folder / "trials.parquet")
+    pd.testing.assert_frame_equal(read, table)
+    assert all(map(identical, cells(read, "v"), values))
+    rows = configurations(table, "loss", "min")
+    assert list(rows["mean"]) == [float(n) for n in range(1, len(values) + len(off) + 1)]
+    assert all(map(identical, cells(rows, "v"), values))
+
+
+@given(distinct(least=2))
+@settings(max_examples=40)
+def test_an_earlier_run_of_any_values_is_learned_from(tmp_path_factory, values):
+    folder = tmp_path_factory.mktemp("earlier")
+    write_tables(ended([{"v": value} for value in values]), folder)
+    sweep = own({}, space=Space({"v": Choice(values)}), search={"name": "bayes", "trials": 3})
+    shown = earlier_observations([str(folder / "trials.parquet")], sweep)
+    assert all(map(identical, [one.config["v"] for one in shown], values))
+    table = epochs_table(ended([{"v": value} for value in values]))
+    named = table.assign(**{"config.v": pd.Series(values, dtype="object")}).drop(columns="trial")
+    (folder / "curves.parquet").write_bytes(parquet_bytes(named))
+    curves = load_curves(folder / "curves.parquet", space=sweep.space, metric="loss", mode="min")
+    assert all(map(identical, [curve.config["v"] for curve in curves.curves], values))
+    assert [curves.nearest({"v": value}).losses for value in values] == [(n,) for n in range(1, len(values) + 1)]
+
+
+def test_other_readers_see_text_where_values_are_mixed_and_types_where_they_are_not(tmp_path):
+    mixed = [True, None, 2, "a", 0.5, [16, 32], {"k": (1,)}]
+    configs = [{"mixed": value, "whole": n, "text": "t", "day": date(2020, 1, 1 + n)} for n, value in enumerate(mixed)]
+    write_tables(ended([*configs, {"text": "off"}]), tmp_path)
+    seen = pd.read_parquet(tmp_path / "trials.parquet")
+    texts = ["true", "null", "2", '"a"', "0.5", "[16, 32]", '{"k": {"$tuple": [1]}}']
+    assert [*seen["config.mixed"][:-1]] == texts
+    assert list(seen[[f"config.{name}" for name in configs[0]]].isna().iloc[-1]) == [True, True, False, True]
+    assert seen["config.whole"].dtype == "Int64"
+    assert list(seen["config.day"][:2]) == [date(2020, 1, 1), date(2020, 1, 2)]
+
+
+def test_tables_of_earlier_versions_and_of_others_are_read_by_what_the_space_has(tmp_path):
+    told = {
+        "a": ["True", "None", "2"],
+        "b": [1.0, 2.0, None],
+        "c": [[16, 32], [32, 64], [16, 32]],
+        "d": [True, False, True],
+    }
+    frame = pd.DataFrame({f"config.{name}": cells for name, cells in told.items()}).assign(loss=[1.0, 2.0, 3.0])
+    frame.to_parquet(tmp_path / "old.parquet")
+    domains = {
+        "a": Choice([True, "None", 2]),
+        "b": When(Int(1, 2), {"d": [True, False]}),
+        "c": Choice([[16, 32], [32, 64]]),
+    }
+    space = Space({"d": Choice([True, False]), **domains})
+    sweep = own({}, space=space, search={"name": "bayes", "trials": 3})
+    shown = earlier_observations([str(tmp_path / "old.parquet")], sweep)
+    expected = [{"d": True, "a": True, "b": 1, "c": [16, 32]}, {"d": False, "a": "None", "b": 2, "c": [32, 64]}]
+    assert identical([one.config for one in shown], expected)
