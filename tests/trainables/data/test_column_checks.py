@@ -79,7 +79,7 @@ def test_a_setting_that_names_the_index_counts(tmp_path: Path, setting: str) -> 
 
 
 def test_an_unnamed_column_of_something_else_stays(tmp_path: Path) -> None:
-    for values in (NOISE, LABELS * 5, RNG.integers(0, 10**9, ROWS), np.round(NOISE * 10)):
+    for values in (NOISE, LABELS, LABELS * 5, RNG.integers(0, 10**9, ROWS), np.round(NOISE * 10)):
         frame = table()
         frame.insert(0, "", values)
         assert names(load(tmp_path, frame)[0]) == ["Unnamed: 0", "a"]
