@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import pandas as pd
 
@@ -22,6 +23,8 @@ from orchestrator.sweep import Sweep, load_sweep
 from orchestrator.trial_log import read_log
 from orchestrator.whole import JOURNAL, Parts
 from search_spaces import to_yaml
+from trainables.checkpoint import load_checkpoint
+from trainables.loop.trial import BEST, CHECKPOINT
 from trainables.storage import Place, children, exists, join, write_bytes
 
 _PLAN = "plan.yaml"
@@ -63,6 +66,20 @@ class Run:
                 f"trial: must be {which or f'a trial of {self.folder}, which has none'}, but got {trial!r}"
             )
         return read_log(self.folder, name)
+
+    def checkpoint(self, trial: str, *, last: bool = False) -> dict[str, Any]:
+        """The state that a trial's own loop has saved at its best report, tensors on the CPU; with `last` at its last.
+
+        Read as data, never as code. Raises SweepError if there is none; only `keep_checkpoints` of the best are kept.
+        """
+        folder = join(self.folder, "checkpoints", trial.zfill(4))
+        place = join(folder, CHECKPOINT if last or not exists(join(folder, BEST)) else BEST)
+        if not self.sweep.has_own_loop or not exists(place):
+            raise SweepError(
+                f"trial: must have saved a state by a loop of its own, and have kept it, but got {trial!r}"
+            )
+        state: dict[str, Any] = load_checkpoint(place)["state"]
+        return state
 
     def trials(self) -> pd.DataFrame:
         """A row a trial; see `orchestrator.tables.trials_table`."""

@@ -114,7 +114,7 @@ def _job(sweep: Sweep, trial: Trial, folder: Place, rungs: Sequence[int], sessio
         "save_at": list(rungs),
     }
     if sweep.has_own_loop:
-        start |= {"trial": trial.id, "metric": sweep.metric}
+        start |= {"trial": trial.id, "metric": sweep.metric, "mode": sweep.mode}
     return {
         "trial": trial.id,
         "start": start,

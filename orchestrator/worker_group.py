@@ -64,7 +64,8 @@ class LoopGroup:
         self._worker = LoopWorker()
 
     def begin(self, job: Mapping[str, Any]) -> None:
-        self._worker.begin(**{name: value for name, value in job["start"].items() if name != "save_at"})
+        self._worker.begin(**{name: value for name, value in job["start"].items() if name not in ("save_at", "mode")})
+        self._worker.keep_best(job["start"].get("mode", ""))
 
     def epoch(self) -> dict[str, Any]:
         return self._worker.epoch()

@@ -12,11 +12,13 @@ from typing import Any
 
 from torch import Tensor
 
-from trainables.checkpoint import CheckpointError, differing, load_last, replace_checkpoint
+from trainables.checkpoint import CheckpointError, differing, load_last, replace_checkpoint, save_checkpoint
 from trainables.claim import Claim
-from trainables.storage import Place, join
+from trainables.storage import Place, join, sibling
 
 CHECKPOINT = "last.pt"
+BEST = "best.pt"
+"""Of the states that were saved, the one with the best value of the metric."""
 RESERVED = frozenset(
     [
         *("trial", "repeat", "status", "epoch", "best_epoch", "epochs", "seconds", "node", "faults", "error"),
@@ -61,7 +63,9 @@ class LoopTrial:
         self.note = ""
         self._config, self._metric = dict(config), metric
         self._path = None if folder is None else join(folder, CHECKPOINT)
+        self.mode = ""
         self._checkpoint = self._read()
+        self._saved_at: list[int] = list(self._checkpoint.get("saved_at", [])) if self._checkpoint else []
         self._history: list[dict[str, Any]] = _history(self._checkpoint) if self._checkpoint else []
         self._reported, self._over = 0, False
         self._state: Any = None
@@ -114,13 +118,24 @@ class LoopTrial:
             return
         started = time.perf_counter()
         history = self._history[: self._reported]
+        self._saved_at = [*(number for number in self._saved_at if number < self._reported), self._reported]
         self._checkpoint = {"version": _VERSION, "config": self._config, "state": self._state, "history": history}
+        self._checkpoint["saved_at"] = self._saved_at
         if self._path is not None:
             if self.claim:
                 self.claim.check()
+            if self._is_best():  # first, so that a kill between the two leaves the better one
+                save_checkpoint(sibling(self._path, BEST), self._checkpoint)
             replace_checkpoint(self._path, self._checkpoint)
         self._unsaved = False
         self._saving_s += time.perf_counter() - started
+
+    def _is_best(self) -> bool:
+        """Whether no state saved before has a better value of the metric; never where nobody said which are better."""
+        if not self.mode or not self._metric or not self._saved_at[-1]:
+            return False
+        values = [self._history[number - 1]["metrics"][self._metric] for number in self._saved_at if number]
+        return bool(values[-1] == (min if self.mode == "min" else max)(values))
 
     def _read(self) -> dict[str, Any] | None:
         """The folder's checkpoint. Raises CheckpointError for a damaged one and for another config's."""

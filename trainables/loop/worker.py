@@ -47,6 +47,11 @@ class LoopWorker:
         self._trial.claim = Claim(**claim) if claim else None
         self._known = known_epochs
 
+    def keep_best(self, mode: str) -> None:
+        """Keep the best saved state of the trial as well; mode: which values of its metric are better, max or min."""
+        if self._trial:
+            self._trial.mode = mode
+
     def epoch(self) -> dict[str, Any]:
         """The figures of the next report that is not known; `finished`; `timing`, as `Worker.epoch` gives it.
 

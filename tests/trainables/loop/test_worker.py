@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from trainables.checkpoint import load_checkpoint
 from trainables.loop import LoopConfig, LoopError, LoopWorker
 from trainables.worker import TIMED
 
@@ -100,6 +101,21 @@ def test_what_a_loop_raises_is_raised(loops: ModuleType) -> None:
     worker.epoch()
     with pytest.raises(KeyError, match="bad luck"):
         worker.epoch()
+
+
+@pytest.mark.parametrize(("mode", "best"), [("min", 2), ("max", 1), ("", None)])
+def test_the_state_of_the_best_report_is_kept_too(
+    loops: ModuleType, tmp_path: Path, mode: str, best: int | None
+) -> None:
+    for epochs in (2, 4):  # interrupted once
+        worker = begun("wavers", tmp_path, known=0, epochs=epochs)
+        worker.keep_best(mode)
+        told(worker)
+    assert load_checkpoint(tmp_path / "last.pt")["state"] == {"epoch": 4}
+    if best is None:
+        assert not (tmp_path / "best.pt").exists()
+    else:
+        assert load_checkpoint(tmp_path / "best.pt")["state"] == {"epoch": best}
 
 
 def test_what_was_reported_before_an_error_is_told_first(loops: ModuleType) -> None:
