@@ -54,7 +54,7 @@ def test_a_trial_that_breaks_is_recorded_and_the_sweep_goes_on(tiny):
     assert dict(trials["status"]) == {5: "failed", 7: "failed", 13: "failed", 16: "completed"}
     assert "thirteen is bad luck" in trials.loc[13, "error"]
     assert "not finite in epoch 1" in trials.loc[7, "error"]
-    assert "died" in trials.loc[5, "error"]
+    assert "process ended " in trials.loc[5, "error"]
 
 
 def test_two_workers_train_as_one_does(tiny):
@@ -66,7 +66,7 @@ def test_two_workers_train_as_one_does(tiny):
 def test_a_dead_rank_fails_its_trial_and_frees_the_rest(tiny):
     trials = run(tiny(**models(5, 16), workers={"count": 2}), quiet=True).trials()
     assert list(trials["status"]) == ["failed", "completed"]
-    assert "died" in trials["error"][0]
+    assert "process ended " in trials["error"][0]
 
 
 def test_a_model_cut_into_stages_trains_as_one_does(tiny):
@@ -83,7 +83,7 @@ def test_a_dead_stage_fails_its_trial_at_once_and_another_attempt_makes_it_good(
     sweep["train"]["model"]["marker"] = str(tmp_path / "broken")
     result = run(tiny(**sweep, workers={"count": 2}), quiet=True)
     assert list(result.trials()["status"]) == ["completed"]
-    assert "died" in result.record().trials["0001"].faults[0]
+    assert "process ended " in result.record().trials["0001"].faults[0]
     assert list(result.epochs()["epoch"]) == [1, 2, 3, 4]
 
 
