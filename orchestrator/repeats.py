@@ -26,7 +26,7 @@ def average(repeats: Sequence[Observation]) -> Observation:
     return Observation(
         config=usable[0].config,
         loss=fmean(losses),
-        budget=len(curve),
+        budget=len(curve) or min(shown.budget for shown in usable),
         cost=fmean(shown.cost for shown in usable),
         curve=curve,
         repeats=len(usable),

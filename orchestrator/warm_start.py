@@ -11,9 +11,10 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
-from orchestrator.columns import PREFIX, is_off, read_table, value_columns
+from orchestrator.columns import PREFIX, configurations, is_off, read_table, value_columns
 from orchestrator.errors import SweepError
 from orchestrator.record import Record
+from orchestrator.repeats import average
 from orchestrator.run_folder import open_run
 from orchestrator.searchers import Observation
 from orchestrator.sweep import Sweep
@@ -57,9 +58,8 @@ def _fitting(where: str, shown: Sequence[Observation], space: Space) -> list[Obs
     """Those in the space, in its terms, as prior ones."""
     fitting, misfit = [], "it has none that has reported"
     for one in shown:
-        config = _config(space, one.config)
         try:
-            space.validate(config)
+            config = translated(space, one.config)
             # Complete by the earlier run's epochs, which may be fewer.
             fitting.append(replace(one, config=config, prior=True, complete=False))
         except SpaceError as error:
@@ -74,14 +74,23 @@ def _of_run(place: str, sweep: Sweep) -> Iterator[Observation]:
     """From a run's journal; the configurations with all that the run fixed."""
     run, record = open_run(place), Record(sweep.metric, sweep.sign)
     record.replay(run.events())
-    fixed = _fixed(run.sweep)
+    fixed = fixed_values(run.sweep)
     for shown in record.observations():
         if not shown.prior:
             yield replace(shown, config={**fixed, **shown.config})
 
 
-def _fixed(sweep: Sweep) -> Config:
+def translated(space: Space, values: Config) -> Config:
+    """The values as a configuration of the space: those of its parameters that are switched on. Raises SpaceError."""
+    config = _config(space, values)
+    space.validate(config)
+    return config
+
+
+def fixed_values(sweep: Sweep) -> Config:
     """All that a run's trials have alike, by the names that a space has for it."""
+    if sweep.trains_students:
+        return {}
     if sweep.has_own_loop:
         return dict(sweep.loop_config({}).arguments)
     return _flat(sweep.train_config({}).model_dump())
@@ -89,7 +98,7 @@ def _fixed(sweep: Sweep) -> Config:
 
 def _of_table(place: str, sweep: Sweep) -> Iterator[Observation]:
     """From `trials.parquet` or a table of its kind: the metric, `config.*`, and as far as there are trial, status,
-    epochs and seconds."""
+    epochs and seconds. The rows of one configuration are its repeats, and one observation."""
     path = Path(place, "trials.parquet") if Path(place).is_dir() else Path(place)
     trials = read_table(path)
     names = value_columns(trials)
@@ -99,10 +108,13 @@ def _of_table(place: str, sweep: Sweep) -> Iterator[Observation]:
         rule = f"must have the columns {metric} and config.*"
         raise SweepError(f"{rule}, but got {', '.join(map(str, trials.columns))}" + (hint and f";{hint}"))
     curves = _curves(path.with_name("epochs.parquet"), sweep)
-    for row in trials.to_dict("records"):
-        if row.get("status") not in ("pending", "running") or not pd.isna(row[metric]):
+    repeats: dict[int, list[Observation]] = {}
+    for row, number in zip(trials.to_dict("records"), configurations(trials), strict=True):
+        if row.get("status") not in ("pending", "running", "interrupted") or not pd.isna(row[metric]):
             config = {name.removeprefix(PREFIX): row[name] for name in names}
-            yield _observation(row, config, curves.get(row.get("trial"), ()), sweep)
+            one = _observation(row, config, curves.get(row.get("trial"), ()), sweep)
+            repeats.setdefault(number, []).append(one)
+    yield from map(average, repeats.values())
 
 
 def _observation(row: Mapping[Any, Any], config: Config, curve: tuple[float, ...], sweep: Sweep) -> Observation:
@@ -113,6 +125,7 @@ def _observation(row: Mapping[Any, Any], config: Config, curve: tuple[float, ...
         budget=len(curve) or _count(row.get("epochs")),
         cost=float(row.get("seconds", 0.0)),
         curve=curve,
+        complete=row.get("status", "completed") == "completed",
     )
 
 

@@ -9,6 +9,7 @@ from orchestrator.errors import SweepError
 from orchestrator.journal import Journal
 from orchestrator.record import Record
 from orchestrator.run_folder import make_folder
+from orchestrator.searchers.fidelity import losses_at
 from orchestrator.tables import write_tables
 from orchestrator.warm_start import earlier_observations
 
@@ -139,3 +140,44 @@ def test_what_was_learned_is_in_the_journal(tiny, earlier):
     replayed.replay(events)
     assert list(map(str, replayed.observations())) == list(map(str, seen))
     assert list(replayed.prior) == ["there"]
+
+
+def repeated(**more):
+    """Two configurations with three and two rows, and one that failed in one of two."""
+    rows = {
+        "val_accuracy": [0.5, 0.6, 0.7, 0.2, 0.4, 0.8, None],
+        "config.optimizer.lr": [0.1] * 3 + [0.2] * 2 + [0.3] * 2,
+    }
+    return pd.DataFrame({**rows, "status": ["completed"] * 6 + ["failed"], **more})
+
+
+def test_rows_of_one_configuration_are_repeats_and_count_by_their_mean(tiny, tmp_path):
+    repeated(epochs=[4, 4, 4, 4, 4, 4, 1]).to_parquet(tmp_path / "some.parquet")
+    told = []
+    sweep = tiny(**space(optimizer__lr=LR))
+    seen = earlier_observations([str(tmp_path / "some.parquet")], sweep, told.append)
+    assert [(shown.config["optimizer.lr"], shown.repeats, shown.budget) for shown in seen] == [
+        (0.1, 3, 4), (0.2, 2, 4), (0.3, 1, 4),
+    ]  # fmt: skip
+    assert [shown.loss for shown in seen] == pytest.approx([-0.6, -0.3, -0.8])
+    assert seen[0].variance == pytest.approx(0.01 / 3)
+    assert told == [f"learned from 3 of 3 configurations of {tmp_path / 'some.parquet'}"]
+
+
+def test_repeats_of_a_table_with_curves_have_a_mean_curve(tiny, tmp_path):
+    repeated(trial=[f"000{n}" for n in range(1, 8)]).to_parquet(tmp_path / "trials.parquet")
+    curves = pd.DataFrame({"trial": ["0001", "0001", "0002", "0002", "0003", "0003"], "epoch": [1, 2] * 3})
+    curves.assign(val_accuracy=[0.1, 0.5, 0.2, 0.6, 0.3, 0.7]).to_parquet(tmp_path / "epochs.parquet")
+    first = earlier_observations([str(tmp_path / "trials.parquet")], tiny(**space(optimizer__lr=LR)))[0]
+    assert first.curve == pytest.approx((-0.2, -0.6))
+    assert first.budget == 2
+
+
+@pytest.mark.parametrize("place", [0, 1])
+def test_what_was_whole_in_the_earlier_run_is_no_final_loss_here(tiny, earlier, place):
+    """Its two epochs may be fewer than a trial has now: they say what two epochs come to."""
+    seen = earlier_observations([places(earlier)[place]], tiny())
+    assert [shown.complete for shown in seen] == [False, False, False]
+    rungs = (1, 2, 4)
+    assert [losses_at(shown, rungs)[2] for shown in seen[:2]] == pytest.approx([math.nan, math.nan], nan_ok=True)
+    assert losses_at(seen[0], rungs)[:2] == pytest.approx([-0.5, -0.8])
