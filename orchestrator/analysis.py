@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+from collections.abc import Callable
 
 import pandas as pd
 
@@ -10,6 +10,7 @@ from orchestrator import columns
 from orchestrator.pareto import ranks
 from orchestrator.picking import LATENCY, with_scores
 from orchestrator.record import Record
+from search_spaces import Config
 from trainables.loop import column
 from trainables.worker import TIMED
 
@@ -36,39 +37,39 @@ def configurations(trials: pd.DataFrame, metric: str, mode: str) -> pd.DataFrame
     return table.sort_values("mean", ascending=mode == "min", kind="stable", ignore_index=True)
 
 
-def savings(trials: pd.DataFrame, max_epochs: int) -> pd.Series:
-    """What early stopping saved: trials stopped, epochs trained, epochs that the stopped trials did not train.
+def savings(record: Record, epochs_of: Callable[[Config], int]) -> pd.Series:
+    """The epochs that ASHA saved: those that the trials it stopped did not train of their own number of epochs.
 
-    A trial that ended by its own patience counts as trained in full: ASHA did not save that.
+    Trials that a limit stopped, or that ended by their own patience, count for none.
+
+    Args:
+        epochs_of: the epochs of a trial of that configuration, if nothing stops it.
     """
-    stopped = trials[trials["status"] == "stopped"]
-    saved = int((max_epochs - stopped["epochs"]).sum())
-    trained = int(trials["epochs"].sum())
+    trials = list(record.trials.values())
+    stopped = [trial for trial in trials if trial.stopped_by == "asha"]
+    saved = sum(max(0, epochs_of(trial.config) - len(trial.epochs)) for trial in stopped)
     return pd.Series(
         {
             "trials": len(trials),
             "stopped": len(stopped),
-            "epochs_trained": trained,
+            "limited": sum(trial.stopped_by == "limit" for trial in trials),
+            "epochs_trained": record.epochs_trained,
             "epochs_saved": saved,
-            "saved_share": saved / max(1, saved + trained),
+            "saved_share": saved / max(1, saved + record.epochs_trained),
         }
     )
 
 
 def efficiency(record: Record) -> pd.Series:
-    """Where the workers' time went, as shares of it; they add up to 1.
+    """Where the workers' time went, as shares of it; they add up to 1, and none is negative.
 
     train and evaluate: the epochs. start: from a proposal to a process that is ready. data, build, checkpoint: loading
     the data, making model and optimiser, writing checkpoints. propose: finding configurations. wait: all else, such as
-    slots that were free at the end, results on their way, or a driver that was busy.
+    slots that were free at the end, results on their way, a driver that was busy, or epochs that an interruption lost.
     """
-    total = max(record.searching, 1e-9)
-    epochs = [epoch for trial in record.trials.values() for epoch in trial.epochs]
-    spent = {name: sum(epoch.timing.get(name, 0.0) for epoch in epochs) for name in TIMED}
-    begun = [trial for trial in record.trials.values() if not math.isnan(trial.started)]
-    spent |= {"start": sum(trial.started - trial.proposed for trial in begun), "propose": record.proposing}
-    shares = pd.Series(spent) / total
-    shares["wait"] = 1 - shares.sum()
+    names = dict.fromkeys([*TIMED, *record.time.phases, "start", "propose"])
+    shares = pd.Series({name: record.time.phases.get(name, 0.0) for name in names}) / (record.time.workers or 1.0)
+    shares["wait"] = max(0.0, 1 - shares.sum())
     return shares
 
 

@@ -21,7 +21,7 @@ from orchestrator.progress import Progress
 from orchestrator.record import Record, Trial
 from orchestrator.remote_errors import as_remote, text_of_errors
 from orchestrator.run_folder import load_run_sweep, write_plan
-from orchestrator.search import Session, search
+from orchestrator.search import Session, end_session, search
 from orchestrator.signals import Halt
 from orchestrator.stage import StageConfig, is_control
 from orchestrator.students import chosen, control_of, student_searcher, student_sweep
@@ -77,7 +77,7 @@ def compress_best(sweep: Sweep, stage: StageConfig, record: Record, folder: Plac
     for row in _failures(students, stage, made):
         if row.id not in record.models:
             record.add_model(asdict(row))
-    with Progress(sweep, record, quiet=session.quiet):
+    with Progress(sweep, record, session.elapsed, quiet=session.quiet):
         _make_models(sweep, list(_candidates(parents, stage, students, made)), record, folder, session)
         data = load_data(sweep.train_config(best[0].config).data)
         _time_models(sweep, record, folder, data.input_shape, session)
@@ -166,7 +166,11 @@ def _search_students(students: Sweep, stage: StageConfig, session: Session) -> R
     try:
         events = replayed(journal, record, folder)
         search(students, folder, record, events, session, student_searcher(students, stage, lambda: bool(record.limit)))
+        end_session(record, "", searching=False)
         write_tables(record, folder, session.lock.check)
+    except Halt as halt:
+        end_session(record, str(halt.reason), searching=True)
+        raise
     finally:
         journal.close()
     return record

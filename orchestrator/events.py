@@ -22,6 +22,7 @@ _SHAPES: dict[str, dict[str, type | tuple[type, ...]]] = {
     "limit": {"reason": str},
     "model": {"row": Mapping},
     "note": {"trial": str, "text": str},
+    "stop": {"reason": str, "searching": bool},
 }
 """What an event of each kind must have; what else it has is not looked at."""
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from itertools import accumulate
+import math
+from collections.abc import Iterator
 from typing import Protocol
 
 from orchestrator.record import Record
@@ -34,25 +35,46 @@ def reached(rules: Rules, record: Record) -> str:
     Limits hold over all sessions of a run together. Every trial failing is one: a sweep in which nothing works is not
     run to its end.
     """
+    return next((words for _, words in _reached(rules, record)), "") or nothing_works(rules, record)
+
+
+def name_of_reached(rules: Rules, record: Record) -> str:
+    """The key in `limits` of the limit that the record has reached, such as `epochs`, or nothing."""
+    return next((name for name, _ in _reached(rules, record)), "")
+
+
+def nothing_works(rules: Rules, record: Record) -> str:
+    """The reason to give a search up, in words, or nothing.
+
+    So many trials of this session have ended, all of them failed, and none that is under way has reported. Failures of
+    earlier sessions do not count: their cause may be gone.
+    """
+    failed = record.session_ends["failed"]
+    if failed < rules.faults.give_up or failed < record.session_ends.total() or record.reporting:
+        return ""
+    return f"all of the first {failed} trials failed; the last: {record.ended[-1].error}"
+
+
+def _reached(rules: Rules, record: Record) -> Iterator[tuple[str, str]]:
+    """The name of each limit that is reached, and the fact in words."""
     limits = rules.limits
+    if limits.epochs and (epochs := record.epochs_trained) >= limits.epochs:
+        yield "epochs", f"{epochs} epochs are trained, of limits.epochs {limits.epochs}"
+    if limits.minutes and record.time.search >= 60 * limits.minutes:
+        yield "minutes", f"{record.time.search / 60:.1f} minutes have passed, of limits.minutes {limits.minutes:g}"
     best = next(iter(record.best()), None) if limits.target is not None else None
-    epochs = record.epochs_trained if limits.epochs else 0
-    if limits.epochs and epochs >= limits.epochs:
-        return f"{epochs} epochs are trained, of limits.epochs {limits.epochs}"
-    if limits.minutes and record.elapsed >= 60 * limits.minutes:
-        return f"{record.elapsed / 60:.1f} minutes have passed, of limits.minutes {limits.minutes:g}"
     if limits.target is not None and best and best.loss <= record.sign * limits.target:
         value = f"{record.metric} {record.sign * best.loss:.4g}"
-        return f"trial {best.id} has reached {value}, limits.target {limits.target:g}"
+        yield "target", f"trial {best.id} has reached {value}, limits.target {limits.target:g}"
     if limits.patience and (since := _since_best(rules, record)) >= limits.patience:
-        return f"{since} trials since the best one, of limits.patience {limits.patience}"
-    if len(record.ended) >= rules.faults.give_up and all(trial.status == "failed" for trial in record.ended):
-        return f"all of the first {len(record.ended)} trials failed; the last: {record.ended[-1].error}"
-    return ""
+        yield "patience", f"{since} trials since the best one, of limits.patience {limits.patience}"
 
 
 def _since_best(rules: Rules, record: Record) -> int:
-    """How many trials have ended since the one with the lowest loss, without controls, which search for nothing."""
-    losses = [trial.loss for trial in record.ended if trial.loss == trial.loss and rules.compares(trial.config)]
-    lowest = list(accumulate(losses, min))
-    return len(losses) - 1 - losses.index(lowest[-1]) if losses else 0
+    """How many trials have ended since the one with the lowest loss, failed ones among them; 0 before there is one.
+
+    Controls, which search for nothing, do not count.
+    """
+    losses = [trial.loss for trial in record.ended if rules.compares(trial.config)]
+    usable = [loss for loss in losses if not math.isnan(loss)]
+    return len(losses) - 1 - losses.index(min(usable)) if usable else 0

@@ -7,6 +7,7 @@ import json
 import os
 import socket
 import threading
+import time
 import uuid
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -25,6 +26,8 @@ LOCK = "lock"
 LEASE_S = 60.0
 _JOIN_S = 2.0
 """Seconds to wait for a renewal that is under way when the lock is given back."""
+_LOOKS = 20
+"""Tries before a lock counts as another's."""
 
 
 class RunLock:
@@ -94,7 +97,7 @@ class _FileLock:
 
     def _take(self, file: int) -> None:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _flock(file)
         except BlockingIOError:
             owner = os.read(file, 1000)
             os.close(file)
@@ -152,6 +155,16 @@ class _Lease:
                     self._lost = True
             if self._lost or self._claims.age > self._claims.valid_s:
                 return
+
+
+def _flock(file: int) -> None:
+    """Lock a file, unless another process holds it for longer than one that only looks; see `is_at_work`."""
+    for _ in range(_LOOKS):
+        with suppress(BlockingIOError):
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        time.sleep(0.01)
+    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def _myself() -> str:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from collections.abc import Callable
 from typing import Self
 
 from rich.console import Console, RenderableType
 from rich.live import Live
 from rich.table import Table
 
+from orchestrator.analysis import savings
 from orchestrator.events import Event
 from orchestrator.record import Record, Trial
 from orchestrator.sweep import Sweep
+from orchestrator.time_spent import minutes_of
 
 _LINE_EVERY = 10.0
 """Seconds between lines where there is no terminal."""
@@ -24,12 +27,16 @@ class Progress:
     """Shows a record while it grows; a context manager.
 
     Args:
+        elapsed: seconds of all the run's sessions, up to now; None are those of the record.
         quiet: shows nothing.
     """
 
-    def __init__(self, sweep: Sweep, record: Record, *, quiet: bool = False) -> None:
+    def __init__(
+        self, sweep: Sweep, record: Record, elapsed: Callable[[], float] | None = None, *, quiet: bool = False
+    ) -> None:
         self._sweep, self._record = sweep, record
-        self._started = self._last_line = time.monotonic()
+        self._elapsed = elapsed or (lambda: record.elapsed)
+        self._last_line = time.monotonic()
         console = Console()
         self._console = None if quiet else console
         live = console.is_terminal and not quiet
@@ -65,9 +72,9 @@ class Progress:
             "faults": str(sum(len(trial.faults) for trial in trials)),
             f"best {sweep.metric}": f"{record.sign * best.loss:.4g} (trial {best.id})" if best else "-",
             "epochs": _of(record.epochs_trained, sweep.limits.epochs),
-            "epochs saved": str(epochs_saved(trials, sweep.epochs)),
+            "epochs saved": f"{savings(record, sweep.epochs_of)['epochs_saved']:.0f}",
             "models": str(len(record.models)),
-            "elapsed": _clock(time.monotonic() - self._started),
+            "elapsed": minutes_of(self._elapsed()),
             "left": self._left(trials),
         }
         return {name: value for name, value in known.items() if value not in ("0", "")}
@@ -92,24 +99,14 @@ class Progress:
 
     def _left(self, trials: list[Trial]) -> str:
         """From the pace so far, to whatever ends the search first; unknown before the third trial is over."""
-        over, epochs, elapsed = sum(t.is_over for t in trials), self._record.epochs_trained, self._record.elapsed
+        over, epochs, searched = sum(t.is_over for t in trials), self._record.epochs_trained, self._record.time.search
         limits = self._sweep.limits
-        ends = [(over, self._sweep.most_trials), (epochs, limits.epochs), (elapsed / 60, limits.minutes)]
+        ends = [(over, self._sweep.most_trials), (epochs, limits.epochs), (searched / 60, limits.minutes)]
         share = max(done / most if most else 0.0 for done, most in ends)
-        if over < _PACE_FROM or not 0 < share < 1:
+        if over < _PACE_FROM or self._record.limit or not 0 < share < 1:
             return ""
-        return "about " + _clock(elapsed / share * (1 - share))
+        return "about " + minutes_of(searched / share * (1 - share))
 
 
 def _of(count: int, most: int | None) -> str:
     return f"{count}/{most}" if most else str(count)
-
-
-def epochs_saved(trials: list[Trial], max_epochs: int) -> int:
-    """Epochs that the trials stopped by ASHA did not train."""
-    return sum(max_epochs - len(trial.epochs) for trial in trials if trial.status == "stopped")
-
-
-def _clock(seconds: float) -> str:
-    minutes, seconds = divmod(round(seconds), 60)
-    return f"{minutes}:{seconds:02d}"

@@ -21,7 +21,8 @@ class RaySearcher(TuneSearcher):
     Args:
         settings: `trials` in all, where None goes on until the space is exhausted, and `repeats` of a configuration.
         job: what a trial's process needs to know of a trial, as plain data.
-        minds_limit: it starts nothing any more once the record has reached a limit; else that is up to the searcher.
+        look_at_limits: called before a trial is started: an end may have reached one.
+        minds_limit: no trial is started once the record has reached a limit; else that is up to the searcher.
     """
 
     def __init__(
@@ -30,16 +31,18 @@ class RaySearcher(TuneSearcher):
         record: Record,
         settings: SearchConfig,
         job: Callable[[Trial], dict[str, Any]],
+        look_at_limits: Callable[[], None] = lambda: None,
         *,
         minds_limit: bool = True,
     ) -> None:
         super().__init__()
-        self._minds_limit = minds_limit
+        self._look_at_limits, self._minds_limit = look_at_limits, minds_limit
         self._searcher, self._record, self._settings, self._job = searcher, record, settings, job
         self._attempts: dict[str, str] = {}
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:  # type: ignore[override]
         """A job; None while nothing can be started but an attempt under way may fail; FINISHED at the end."""
+        self._look_at_limits()
         ended = self._minds_limit and self._record.limit
         trial = None if ended else self._waiting() or self._propose()
         if trial is None:

@@ -7,6 +7,7 @@ import math
 import os
 import socket
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
@@ -17,9 +18,10 @@ from orchestrator.journal import Journal
 from orchestrator.repeats import average
 from orchestrator.searchers import Observation
 from orchestrator.searchers.base import Key, key
+from orchestrator.time_spent import TimeSpent, moment
 from search_spaces import Config
 
-Status = Literal["pending", "running", "completed", "stopped", "failed"]
+Status = Literal["pending", "running", "interrupted", "completed", "stopped", "failed"]
 
 
 @dataclass
@@ -29,13 +31,16 @@ class Trial:
     Attributes:
         id: four digits or more, in the order of proposal.
         repeat: how many trials of this configuration, with other seeds, were proposed before it.
-        status: `completed` trained all its epochs or stopped by its own patience; `stopped` was ended by ASHA, a limit.
+        status: `completed` trained all its epochs or stopped by its own patience; `stopped` was ended by ASHA or by a
+            limit; `interrupted` was under way when its driver ended, and continues with the next session.
         epochs: every epoch, in order.
         faults: what went wrong in attempts that were tried again.
         error: why it failed.
         loss: the best loss so far; NaN before the first epoch, or if it failed.
         finished: it has reported its last epoch.
         attempts: how often a process has begun with it.
+        stopped_by: `asha` or `limit`, of a trial that was stopped.
+        heard: seconds by the clock of the session when it last started or reported.
     """
 
     id: str
@@ -50,6 +55,7 @@ class Trial:
     loss: float = math.nan
     finished: bool = False
     attempts: int = 0
+    stopped_by: str = ""
     started: float = math.nan
     heard: float = math.nan
     ended: float = math.nan
@@ -73,21 +79,24 @@ class Record:
 
     Args:
         metric: the sweep's metric; `sign` turns it into a loss.
-        clock: what time it is, in seconds; a simulation has its own.
+        clock: seconds, for moments and durations; a simulation has its own. None is the wall clock for moments, and
+            for durations one that nobody sets.
 
     Attributes:
         open: the trials that are not over, in the order of proposal.
         prior: what was learned from earlier runs, by their place.
         permanent: the places of errors that a trial of this session has met in two attempts in a row.
         notes: what was found damaged or missing in the run, and what was done about it.
-        limit: why no further trial is started and none goes on; empty while the search may go on.
-        elapsed: seconds of all sessions together, from each one's first event to its last.
-        searching: of these, the seconds of the search, times the trials that could run side by side: the workers' time.
-        proposing: seconds spent on proposals.
+        limit: why no further trial is started; empty while the search may go on.
+        gave_up: that is because everything fails: trials that report still go on.
+        session_ends: how many trials of each status have ended in this session.
+        reporting: the open trials that have reported in this session.
+        time: seconds by what they went into.
+        stop: why the last session has ended, empty at the end of the run; None if its end is not written down.
     """
 
     def __init__(
-        self, metric: str, sign: float, journal: Journal | None = None, *, clock: Callable[[], float] = time.time
+        self, metric: str, sign: float, journal: Journal | None = None, *, clock: Callable[[], float] | None = None
     ) -> None:
         self.metric, self.sign = metric, sign
         self.trials: dict[str, Trial] = {}
@@ -95,12 +104,15 @@ class Record:
         self.models: dict[str, dict[str, Any]] = {}
         self.prior: dict[str, list[Observation]] = {}
         self.permanent: set[str] = set()
-        self.limit = ""
+        self.limit, self.gave_up = "", False
+        self.stop: str | None = None
         self.notes: list[str] = []
-        self.elapsed = self.searching = self.proposing = 0.0
-        self._slots = 1
-        self._last_time = math.nan
-        self._journal, self._clock = journal, clock
+        self.session_ends: Counter[Status] = Counter()
+        self.reporting: set[str] = set()
+        self.time = TimeSpent()
+        self._journal = journal
+        self._clock, self._has_own_clock = clock or time.time, clock is not None
+        self._begun = time.monotonic()
         self._ended: list[Trial] = []
         self._by_config: dict[Key, list[Trial]] = {}
         self._observations: dict[Key, Observation] = {}
@@ -131,6 +143,7 @@ class Record:
         slots: how many trials it runs side by side. code: where the user's modules are, as in `UserCode.to_dict`.
         sweep: its sweep as YAML, should the file get lost.
         """
+        self._begun = time.monotonic()
         event = {"event": "session", "host": socket.gethostname(), "pid": os.getpid(), "slots": slots}
         more = {"code": code, "sweep": sweep}
         self._append({**event, **{name: value for name, value in more.items() if value}})
@@ -161,17 +174,34 @@ class Record:
         """An attempt failed, and the trial waits for another; `place` as in `end`."""
         self._append({"event": "fault", "trial": trial, "error": error, "place": place})
 
-    def end(self, trial: str, status: Status, error: str = "", place: str = "") -> None:
-        """Ends a trial once; what comes after its end is not heard.
+    def end(self, trial: str, status: Status, error: str = "", place: str = "", by: str = "") -> None:
+        """Ends a trial once; reports after its end are left out.
 
         place: of an error, equal for the same one at the same place of the user's code; empty if that is not known.
+        by: `asha` or `limit`, of a trial that is stopped.
         """
         if trial in self.open:
-            where = {"place": place} if place else {}
-            self._append({"event": "end", "trial": trial, "status": status, "error": error, **where})
+            more = {name: value for name, value in (("place", place), ("by", by)) if value}
+            self._append({"event": "end", "trial": trial, "status": status, "error": error, **more})
 
-    def reach_limit(self, reason: str) -> None:
-        self._append({"event": "limit", "reason": reason})
+    def reach_limit(self, reason: str, *, gave_up: bool = False) -> None:
+        """Start no further trial for that reason; an empty one lifts it."""
+        event = {"event": "limit", "reason": reason}
+        self._append({**event, "gave_up": True} if gave_up else event)
+
+    def end_session(self, reason: str, *, searching: bool) -> None:
+        """The driver stops working on the run. searching: that ends its search, and not the making of models."""
+        self._append({"event": "stop", "reason": reason, "searching": searching})
+
+    def mark_interrupted(self) -> None:
+        """Open trials have no driver: nothing is written, and the next session takes them up."""
+        for trial in self.open.values():
+            trial.status = "interrupted"
+
+    def silence(self, trial: str) -> float:
+        """Seconds since the trial last started or reported in this session."""
+        now = self._clock() if self._has_own_clock else time.monotonic() - self._begun
+        return now - self.trials[trial].heard
 
     def add_model(self, row: dict[str, Any]) -> None:
         """Adds a compressed model or lays new figures over the one of the same id."""
@@ -181,6 +211,11 @@ class Record:
     def ended(self) -> list[Trial]:
         """The trials that are over, in the order in which they ended."""
         return self._ended
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds of all sessions together, from each one's first event to its last."""
+        return self.time.elapsed
 
     @property
     def epochs_trained(self) -> int:
@@ -238,6 +273,8 @@ class Record:
 
     def _append(self, event: Event) -> None:
         event = {**event, "time": round(self._clock(), 3)}
+        if not self._has_own_clock:
+            event["at"] = round(time.monotonic() - self._begun, 3)
         self._check(event)
         if self._journal:
             self._journal.append(event)
@@ -260,20 +297,20 @@ class Record:
             event["row"]["id"]
 
     def _apply(self, event: Event) -> None:
-        if event["event"] != "session":
-            passed = max(0.0, event["time"] - self._last_time)
-            self.elapsed += passed
-            self.searching += passed * self._slots if event["event"] != "model" else 0.0
-        self._last_time = event["time"]
+        self.time.add(event)
         getattr(self, f"_on_{event['event']}")(event)
 
     def _on_session(self, event: Event) -> None:
-        self.limit = ""
+        self.limit, self.gave_up, self.stop = "", False, None
+        self.session_ends.clear()
+        self.reporting.clear()
         self.permanent.clear()
         self._fault_at.clear()
-        self._slots = event["slots"]
         for trial in self.open.values():
             trial.status = "pending"
+
+    def _on_stop(self, event: Event) -> None:
+        self.stop = event["reason"]
 
     def _on_prior(self, event: Event) -> None:
         self.prior[event["place"]] = [
@@ -284,13 +321,12 @@ class Record:
         trial = Trial(event["trial"], event["config"], event["time"], event.get("repeat", 0))
         self.trials[trial.id] = self.open[trial.id] = trial
         self._repeatable.pop(key(trial.config), None)
-        self.proposing += event["seconds"]
 
     def _on_start(self, event: Event) -> None:
         trial = self.trials[event["trial"]]
         trial.status = "running"
         trial.attempts += 1
-        trial.heard = event["time"]
+        trial.heard = moment(event)
         if math.isnan(trial.started):
             trial.started = event["time"]
 
@@ -298,7 +334,8 @@ class Record:
         trial = self.trials[event["trial"]]
         epoch = Epoch.of(event)
         self._running.pop(trial.id, None)
-        trial.node, trial.finished, trial.heard = epoch.node, epoch.finished, event["time"]
+        trial.node, trial.finished, trial.heard = epoch.node, epoch.finished, moment(event)
+        self.reporting.add(trial.id)
         trial.epochs.append(epoch)
         loss = self.sign * epoch.value(self.metric)
         trial.loss = loss if math.isnan(trial.loss) else min(trial.loss, loss)
@@ -312,10 +349,14 @@ class Record:
     def _on_end(self, event: Event) -> None:
         trial = self.open.pop(event["trial"])
         self._running.pop(trial.id, None)
+        self.reporting.discard(trial.id)
+        self.session_ends[event["status"]] += 1
         trial.status, trial.error, trial.ended = event["status"], event["error"], event["time"]
         if trial.status == "failed":
             trial.loss = math.nan
             self._failed_at(trial.id, event)
+        if trial.status == "stopped":
+            trial.stopped_by = event.get("by") or ("limit" if self.limit and not self.gave_up else "asha")
         self._ended.append(trial)
         config = key(trial.config)
         repeats = self._by_config.setdefault(config, [])
@@ -332,7 +373,7 @@ class Record:
         self._fault_at[trial] = place
 
     def _on_limit(self, event: Event) -> None:
-        self.limit = event["reason"]
+        self.limit, self.gave_up = event["reason"], bool(event.get("gave_up"))
 
     def _on_note(self, event: Event) -> None:
         self.notes.append(f"trial {event['trial']}: {event['text']}" if event["trial"] else event["text"])

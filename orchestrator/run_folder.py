@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -10,6 +11,7 @@ from typing import Any
 import pandas as pd
 
 from orchestrator import analysis, tables
+from orchestrator.at_work import is_at_work
 from orchestrator.errors import SweepError
 from orchestrator.events import Event
 from orchestrator.journal import Journal
@@ -20,6 +22,7 @@ from orchestrator.picking import Pick, pick
 from orchestrator.record import Record
 from orchestrator.stage import StageConfig, load_stage
 from orchestrator.sweep import Sweep, load_sweep
+from orchestrator.time_spent import union
 from orchestrator.trial_log import read_log
 from orchestrator.whole import JOURNAL, Parts
 from search_spaces import to_yaml
@@ -41,13 +44,23 @@ class Run:
         self._notes = notes
 
     def record(self) -> Record:
-        """The run's record as of now. Raises SweepError if the journal is damaged, or a part of it is missing."""
+        """The run's record as of now; its open trials are interrupted where no process works on it.
+
+        Raises SweepError if the journal is damaged, or a part of it is missing.
+        """
         journal, record = Journal(join(self.folder, JOURNAL)), Record(self.sweep.metric, self.sweep.sign)
         parts = Parts.of(self.folder)
         record.replay(journal.read())
         parts.check(record)
         record.notes += [*self._notes, *journal.notes]
+        if record.open and (record.stop is not None or not is_at_work(self._owner)):
+            record.mark_interrupted()
         return record
+
+    @property
+    def _owner(self) -> Place:
+        """The folder that a process at work has locked: for students that of the run that their parents are of."""
+        return str(self.sweep.train["run"]) if self.sweep.trains_students else self.folder
 
     def events(self) -> Iterator[Event]:
         """What happened, in order."""
@@ -83,7 +96,7 @@ class Run:
 
     def trials(self) -> pd.DataFrame:
         """A row a trial; see `orchestrator.tables.trials_table`."""
-        return tables.trials_table(self.record())
+        return tables.trials_table(self.record(), self.folder)
 
     def epochs(self) -> pd.DataFrame:
         """A row a trial and epoch."""
@@ -130,6 +143,14 @@ class Run:
         folders = {name: join(self.folder, STUDENTS, name) for name in children(join(self.folder, STUDENTS))}
         return {name: Run(place, sweep) for name, place in folders.items() if (sweep := load_run_sweep(place))}
 
+    def elapsed(self, record: Record | None = None) -> float:
+        """Seconds of all sessions of the run, its searches for students included.
+
+        record: the run's own, if there is one already.
+        """
+        records = [record or self.record(), *(run.record() for run in self.student_runs().values())]
+        return union(span for one in records for span in one.time.sessions)
+
     def efficiency(self) -> pd.Series:
         """Where the workers' time went; see `orchestrator.analysis.efficiency`."""
         return analysis.efficiency(self.record())
@@ -141,6 +162,11 @@ class Run:
     def configs(self) -> pd.DataFrame:
         """A row a configuration, over its repeats; see `orchestrator.analysis.configurations`."""
         return analysis.configurations(self.trials(), self.sweep.metric, self.sweep.mode)
+
+
+def command_for(verb: str, folder: Place) -> str:
+    """The command on a run as it can be pasted into a shell."""
+    return f"halving {verb} {shlex.quote(str(folder))}"
 
 
 def open_run(path: Place) -> Run:

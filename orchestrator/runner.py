@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -17,7 +18,7 @@ from orchestrator.lock import RunLock
 from orchestrator.new_run import SWEEP, NewRun, sweep_text
 from orchestrator.record import Record
 from orchestrator.run_folder import Run, open_run
-from orchestrator.search import Session, search
+from orchestrator.search import Session, end_session, search
 from orchestrator.signals import LAST_WORDS_S, Halt, StopRequest
 from orchestrator.stage import StageConfig
 from orchestrator.sweep import Sweep
@@ -119,19 +120,22 @@ def _work(sweep: Sweep, folder: Place, lock: RunLock, quiet: bool, *, searches: 
             print(f"halving: {note}", file=sys.stderr)
         with StopRequest() as request:
             code = UserCode.of_run(folder, events, sweep.beside)
-            session = Session(request, lock, quiet, code)
+            session = Session(request, lock, _clock(Run(folder, sweep).elapsed(record)), quiet, code)
             if searches:
                 search(sweep, folder, record, events, session)
             else:
                 record.begin_session(slots(sweep.workers), code.to_dict(), sweep_text(sweep).decode())
+            searches = False
             if sweep.compress:
                 compress_best(sweep, sweep.compress, record, folder, session)
+        end_session(record, "", searching=False)
         write_tables(record, folder, lock.check)
     except Halt as halt:
         hurry(LAST_WORDS_S)
         if isinstance(halt.reason, LockLost):
             lock.lose(halt.reason)
         if not isinstance(halt.reason, StoreFailed):
+            end_session(record, str(halt.reason), searching=searches)
             with suppress(OSError, LockLost):
                 write_tables(record, folder, lock.check)
         raise halt.reason from None
@@ -140,6 +144,12 @@ def _work(sweep: Sweep, folder: Place, lock: RunLock, quiet: bool, *, searches: 
     finally:
         journal.close()
     return open_run(folder)
+
+
+def _clock(before: float) -> Callable[[], float]:
+    """Seconds of a run that had so many before now."""
+    begun = time.monotonic()
+    return lambda: before + time.monotonic() - begun
 
 
 def check(sweep: Sweep, folder: Place, parents: int | None = None) -> None:

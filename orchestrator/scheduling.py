@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import re
-import time
 from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
@@ -16,7 +15,7 @@ from ray.tune.schedulers import AsyncHyperBandScheduler, TrialScheduler
 
 from orchestrator.events import Epoch, Event
 from orchestrator.exit_notes import death
-from orchestrator.limits import Rules, reached
+from orchestrator.limits import Rules, nothing_works, reached
 from orchestrator.pareto import Point, share_that_beats
 from orchestrator.record import Record
 from orchestrator.sections import AshaConfig
@@ -68,8 +67,22 @@ class Asha(AsyncHyperBandScheduler):
         for event in events:
             if event["event"] == "epoch":
                 self._decide(event["trial"], Epoch.of(event))
+        self.end_due()
+
+    def end_due(self) -> None:
+        """End the open trials that ASHA or a limit keeps from going on."""
+        self.look_at_limits()
         for trial in list(self._record.open.values()):
             self._end_if_due(trial.id)
+
+    def look_at_limits(self) -> None:
+        """A limit that is reached stays so; a search that was given up goes on when a trial reports after all."""
+        record = self._record
+        if self._is_limited:
+            return
+        reason = reached(self._rules, record)
+        if reason != record.limit:
+            record.reach_limit(reason, gave_up=bool(reason) and reason == nothing_works(self._rules, record))
 
     def rungs(self) -> list[int]:
         """The epochs after which trials are compared, over all brackets."""
@@ -124,7 +137,7 @@ class Asha(AsyncHyperBandScheduler):
             self._ending.remove(trial.trial_id)
             return
         name, limit = trial.config["trial"], self._rules.faults.hang_after
-        hangs = time.time() - self._record.trials[name].heard >= limit
+        hangs = self._record.silence(name) >= limit
         for report in self._logs.unheard(name) if self._logs else []:
             self.hear(name, report)
         if name in self._record.open:
@@ -151,7 +164,7 @@ class Asha(AsyncHyperBandScheduler):
             self._record.fault(name, error, place)
         else:
             self._record.end(name, "failed", error, place)
-            self._look_at_limits()
+            self.look_at_limits()
 
     def _decide(self, name: str, epoch: Epoch) -> None:
         """Puts the result on the rung that the trial has reached, if it is a new one for it.
@@ -183,15 +196,18 @@ class Asha(AsyncHyperBandScheduler):
         return value
 
     def _end_if_due(self, name: str) -> None:
-        self._look_at_limits()
+        self.look_at_limits()
         if self._record.trials[name].finished:
             self._record.end(name, "completed")
-        elif name in self.below or (self._record.limit and self._rules.compares(self._record.trials[name].config)):
-            self._record.end(name, "stopped")
+        elif name in self.below:
+            self._record.end(name, "stopped", by="asha")
+        elif self._is_limited and self._rules.compares(self._record.trials[name].config):
+            self._record.end(name, "stopped", by="limit")
 
-    def _look_at_limits(self) -> None:
-        if not self._record.limit and (reason := reached(self._rules, self._record)):
-            self._record.reach_limit(reason)
+    @property
+    def _is_limited(self) -> bool:
+        """A limit is reached by which trials stop; where a search is given up, those that report go on."""
+        return bool(self._record.limit) and not self._record.gave_up
 
 
 def budgets(rules: Rules) -> tuple[int, ...]:

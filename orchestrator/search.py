@@ -5,15 +5,18 @@ from __future__ import annotations
 import logging
 import math
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from ray import tune
 
+from orchestrator.carry_over import CarriedOver, carry_over
 from orchestrator.cluster import slots
 from orchestrator.events import Event
+from orchestrator.extension import how_to_extend, what_ended
 from orchestrator.lock import RunLock
 from orchestrator.new_run import sweep_text
 from orchestrator.progress import Progress
@@ -23,7 +26,7 @@ from orchestrator.record import Record, Trial
 from orchestrator.retention import Retention
 from orchestrator.scheduling import Asha, budgets
 from orchestrator.searchers import Observation, Searcher, make_searcher
-from orchestrator.signals import StopRequest
+from orchestrator.signals import Halt, StopRequest
 from orchestrator.sweep import Sweep, WorkerConfig
 from orchestrator.trial_log import RunLogs
 from orchestrator.user_code import UserCode
@@ -36,14 +39,22 @@ from trainables.storage import Place, absolute, join
 class Session:
     """A process at work on a run.
 
-    request: whether it has been asked to stop. lock: on the run. quiet: shows no progress. code: where the user's
-    modules are.
+    request: whether it has been asked to stop. lock: on the run. elapsed: seconds of all the run's sessions, up to now.
+    quiet: shows no progress. code: where the user's modules are.
     """
 
     request: StopRequest
     lock: RunLock
+    elapsed: Callable[[], float]
     quiet: bool
     code: UserCode
+
+
+def end_session(record: Record, reason: str, *, searching: bool) -> None:
+    """Write down that no process works on the run from now on, as far as its storage takes it; see `Record`."""
+    with suppress(Halt, OSError):
+        record.end_session(reason, searching=searching)
+    record.mark_interrupted()
 
 
 def search(
@@ -64,8 +75,31 @@ def search(
     Raises:
         Halt: the run has been asked to stop, or its storage fails.
     """
-    earlier = _learned(sweep, record, session.quiet)
     concurrent = int(min(slots(sweep.workers), sweep.concurrent or math.inf))
+    asha = _begin(sweep, folder, record, events, concurrent, session)
+    tell = (lambda line: None) if session.quiet else print
+    if searcher is None and (over := what_ended(sweep, record)):
+        tell(f"nothing to search: {over}; {how_to_extend(sweep, record, folder)}")
+        return
+    proposer = searcher or sweep_searcher(sweep)
+    _tell_carried(proposer, record, tell)
+    hands_out = RaySearcher(
+        proposer,
+        record,
+        sweep.search if searcher is None else sweep.search.model_copy(update={"trials": None}),
+        lambda trial: _job(sweep, trial, folder, asha.rungs(), session),
+        asha.look_at_limits,
+        minds_limit=searcher is None,
+    )
+    with Progress(sweep, record, session.elapsed, quiet=session.quiet):
+        _run_trials(sweep, hands_out, asha, _Steps(record, session.request), concurrent)
+    if searcher is None:
+        asha.end_due()
+
+
+def _begin(sweep: Sweep, folder: Place, record: Record, events: list[Event], concurrent: int, session: Session) -> Asha:
+    """Begin a session: learn from earlier runs, fill the rungs, end what is due, remove checkpoints of no use."""
+    earlier = _learned(sweep, record, session.quiet)
     record.begin_session(concurrent, session.code.to_dict(), sweep_text(sweep).decode())
     for place, observations in earlier.items():
         record.learn(place, observations)
@@ -74,20 +108,20 @@ def search(
     events.clear()
     retention.clear()
     record.listen(retention)
-    hands_out = RaySearcher(
-        searcher or sweep_searcher(sweep),
-        record,
-        sweep.search if searcher is None else sweep.search.model_copy(update={"trials": None}),
-        lambda trial: _job(sweep, trial, folder, asha.rungs(), session),
-        minds_limit=searcher is None,
-    )
-    with Progress(sweep, record, quiet=session.quiet):
-        _run_trials(sweep, hands_out, asha, _Steps(record, session.request), concurrent)
+    return asha
+
+
+def _tell_carried(searcher: Searcher, record: Record, tell: Callable[[str], None]) -> None:
+    """Say how much of what the run has shown in other spaces informs the search."""
+    if isinstance(searcher, CarriedOver):
+        fitting, outside = searcher.count(record.observations())
+        if outside:
+            tell(f"the space has changed: {fitting} of {outside} configurations outside it inform the search")
 
 
 def sweep_searcher(sweep: Sweep) -> Searcher:
-    """Who proposes, as the sweep says."""
-    return make_searcher(
+    """The searcher that the sweep names; a Bayesian one learns from what the run has shown in other spaces, too."""
+    searcher = make_searcher(
         sweep.search.name,
         sweep.space,
         sweep.seed,
@@ -95,6 +129,7 @@ def sweep_searcher(sweep: Sweep) -> Searcher:
         per_second=sweep.search.per_second,
         start=sweep.search.start,
     )
+    return carry_over(searcher, sweep) if sweep.search.name == "bayes" else searcher
 
 
 def _learned(sweep: Sweep, record: Record, quiet: bool) -> dict[str, list[Observation]]:

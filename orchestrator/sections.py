@@ -118,9 +118,10 @@ class LimitConfig(Section):
 
     Attributes:
         epochs: epochs of all trials together.
-        minutes: minutes of search; a limit is checked between epochs, so a trial's current epoch is finished.
+        minutes: minutes of search, without the making of models; limits are checked between epochs, so that trials
+            under way finish their current epoch.
         target: value of the metric that is good enough.
-        patience: trials in a row that end without a new best one.
+        patience: trials in a row that end without a new best one, failed ones included.
     """
 
     epochs: Count | None = None
@@ -135,7 +136,7 @@ class FaultConfig(Section):
     Attributes:
         retries: further attempts at a trial that failed, each from its last checkpoint.
         hang_after: seconds without a report after which the process of a trial is ended, as a failed attempt.
-        give_up: number of trials that have ended, all of them failed, at which the search ends.
+        give_up: number of trials of a session that have ended, all of them failed, at which no further one starts.
     """
 
     retries: int = Field(default=1, ge=0, le=10**9)

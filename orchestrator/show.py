@@ -14,10 +14,10 @@ from rich.text import Text
 from orchestrator.analysis import beside_controls, beside_parents, configurations, efficiency, front, savings
 from orchestrator.analysis import best as best_trials
 from orchestrator.columns import PREFIX, is_off
+from orchestrator.extension import is_exhausted
 from orchestrator.picking import pick
 from orchestrator.record import Record
-from orchestrator.run_folder import Run
-from orchestrator.searchers.base import key
+from orchestrator.run_folder import Run, command_for
 from orchestrator.show_failures import print_failures
 from orchestrator.simulation import regret
 from orchestrator.simulation.curves import Curves
@@ -25,6 +25,7 @@ from orchestrator.simulation.regret import Outcomes
 from orchestrator.stage import StageConfig
 from orchestrator.sweep import Sweep
 from orchestrator.tables import models_table, trials_table
+from orchestrator.time_spent import minutes_of
 from search_spaces import as_python, in_words
 from trainables.loop import column
 
@@ -41,19 +42,12 @@ def show(run: Run, *, count: int = 10, stage: StageConfig | None = None) -> None
     """
     console, sweep = _console(), run.sweep
     record = run.record()
-    trials, models = trials_table(record), models_table(record)
-    best = best_trials(trials, sweep.metric, sweep.mode, count)
-    if not best.empty:
-        columns = ["trial", "status", column(sweep.metric), "val_accuracy", "share", "best_epoch", "epochs", "seconds"]
-        shown = [name for name in dict.fromkeys(columns) if name in best and best[name].notna().any()]
-        console.print(_table(f"best of {len(trials)} trials by {sweep.metric}", best[shown]))
-        if sweep.search.repeats > 1:
-            means = configurations(trials, sweep.metric, sweep.mode).head(count)
-            console.print(_table(f"mean {sweep.metric} over seeds", means[["trial", "mean", "std", "repeats"]]))
-        console.print(_table(f"configuration of trial {best['trial'].iloc[0]}", _configuration(best.iloc[0])))
+    trials, models = trials_table(record, run.folder), models_table(record)
     if not trials.empty:
+        _print_best(console, sweep, trials, count)
         _print_search(console, sweep, record, trials)
         print_failures(console, run, trials)
+    _print_state(console, run, record)
     if not models.empty:
         _print_models(console, models)
     for name, students in run.student_runs().items():
@@ -64,6 +58,39 @@ def show(run: Run, *, count: int = 10, stage: StageConfig | None = None) -> None
     for note in record.notes:
         console.print(f"note: {note}", markup=False, highlight=False, soft_wrap=True)
     console.print(f"{len(trials)} trials, {len(models)} models in {run.folder}", soft_wrap=True, highlight=False)
+
+
+def _print_best(console: Console, sweep: Sweep, trials: pd.DataFrame, count: int) -> None:
+    """The best trials, and, as far as there is room, those without a result after them."""
+    best = best_trials(trials, sweep.metric, sweep.mode, len(trials))
+    listed = pd.concat([best, trials.drop(best.index)]).head(count)
+    columns = ["trial", "status", column(sweep.metric), "val_accuracy", "share", "best_epoch", "epochs", "seconds"]
+    shown = [name for name in dict.fromkeys(columns) if name in listed and listed[name].notna().any()]
+    console.print(_table(f"best of {len(trials)} trials by {sweep.metric}", listed[shown]))
+    if best.empty:
+        return
+    if sweep.search.repeats > 1:
+        means = configurations(trials, sweep.metric, sweep.mode).head(count)
+        console.print(_table(f"mean {sweep.metric} over seeds", means[["trial", "mean", "std", "repeats"]]))
+    console.print(_table(f"configuration of trial {best['trial'].iloc[0]}", _configuration(best.iloc[0])))
+
+
+def _print_state(console: Console, run: Run, record: Record) -> None:
+    """How many trials there are of each status, the run's time, and how to continue what was interrupted."""
+    counts = Counter(trial.status for trial in record.trials.values())
+    told = ", ".join(f"{count} {status}" for status, count in counts.items()) or "none yet"
+    sessions = len(record.time.sessions)
+    times = f"elapsed {minutes_of(run.elapsed(record))} in {sessions} session{'s' if sessions > 1 else ''}"
+    _say(console, f"trials: {told}; {times}")
+    under_way = [trial.id for trial in record.open.values() if trial.status == "interrupted"]
+    if under_way or record.stop:
+        what = f"interrupted ({', '.join(under_way)})" if under_way else f"stopped ({record.stop})"
+        _say(console, f"{what}; continue with: {command_for('resume', run.folder)}")
+
+
+def _say(console: Console, line: str) -> None:
+    """Print a line as it is, however long."""
+    console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 def show_regret(outcomes: Outcomes, curves: Curves) -> None:
@@ -89,16 +116,17 @@ def _console() -> Console:
 def _print_search(console: Console, sweep: Sweep, record: Record, trials: pd.DataFrame) -> None:
     """What ASHA saved, where the workers' time went, and what ended the search early."""
     if sweep.asha:
-        saved = savings(trials, sweep.epochs)
+        saved = savings(record, sweep.epochs_of)
         console.print(
             f"ASHA stopped {saved['stopped']:.0f} of {saved['trials']:.0f} trials: {saved['epochs_trained']:.0f} epochs"
             f" trained, {saved['epochs_saved']:.0f} saved ({saved['saved_share']:.0%})."
+            + (f" A limit stopped {saved['limited']:.0f} more." if saved["limited"] else "")
         )
     shares = efficiency(record).sort_values(ascending=False)
     console.print("workers' time: " + ", ".join(f"{name} {share:.1%}" for name, share in shares.items()))
     if record.limit:
         console.print(f"the search ended early: {record.limit}", markup=False)
-    if len({key(trial.config) for trial in record.trials.values()}) == sweep.space.size:
+    if is_exhausted(sweep, record):
         console.print(f"the space is exhausted: all of its {sweep.space.size} configurations were tried")
 
 

@@ -117,8 +117,15 @@ class Sweep(Section):
     @cached_property
     def epochs(self) -> int:
         """The most epochs that a trial may train."""
-        shared = self.trial_config({}).epochs
-        return int(max(config.get("epochs", shared) for config in self.space.corners()))
+        return max(self.epochs_of(config) for config in self.space.corners())
+
+    def epochs_of(self, config: Config) -> int:
+        """The epochs that a trial of that configuration trains if nothing stops it."""
+        return int(config.get("epochs", self._shared_epochs))
+
+    @cached_property
+    def _shared_epochs(self) -> int:
+        return self.trial_config({}).epochs
 
     @property
     def has_own_loop(self) -> bool:

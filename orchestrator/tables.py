@@ -16,7 +16,8 @@ from search_spaces import Choice, Domain, Grid, as_python
 from trainables import metric_names
 from trainables.compress import CompressedModel
 from trainables.loop import column
-from trainables.storage import Place, join, write_bytes
+from trainables.storage import Place, join, list_files, write_bytes
+from trainables.worker import CHECKPOINT
 
 BEFORE = ("trial", "repeat", "status")
 AFTER = (
@@ -33,21 +34,27 @@ AFTER = (
 )
 """The columns of a trial round those of its metrics, which a loop of the user's own names."""
 
+_CHECKPOINTS = "checkpoints"
+"""The folder of a run in which each trial may have one."""
 _BITS = 63
 """Of the whole numbers that a column holds."""
 
 
-def trials_table(record: Record) -> pd.DataFrame:
+def trials_table(record: Record, folder: Place | None = None) -> pd.DataFrame:
     """A row a trial, in the order of proposal.
+
+    Args:
+        folder: of the run, where checkpoints are looked for; without it no row names one.
 
     Columns: trial, repeat (of its configuration, from 0), status, the metrics of its best epoch, best_epoch, epochs,
     seconds (of training), node, faults (attempts that were tried again), error, proposed, started, ended (UTC),
-    checkpoint, and `config.*`: the values as they are, in pandas' own type where a column has one alone; NaN (or NA)
-    where a condition switched a parameter off, and None for null. A metric with the name of another column has the
-    column `metric.NAME`.
+    checkpoint (null where there is none any more), and `config.*`: the values as they are, in pandas' own type where a
+    column has one alone; NaN (or NA) where a condition switched a parameter off, and None for null. A metric with the
+    name of another column has the column `metric.NAME`.
     """
     metrics = _metrics(record)
-    rows = [_trial_row(record, trial, metrics) for trial in record.trials.values()]
+    kept = set(list_files(join(folder, _CHECKPOINTS))) if folder is not None else set()
+    rows = [_trial_row(record, trial, metrics, kept) for trial in record.trials.values()]
     table = _frame(rows, (*BEFORE, *metrics, *AFTER), metrics)
     configs = [trial.config for trial in record.trials.values()]
     names = dict.fromkeys(name for config in configs for name in config)
@@ -72,9 +79,9 @@ def write_tables(record: Record, folder: Place, check: Callable[[], None] = lamb
 
     check: called before each; raises if the run is no longer this process's.
     """
-    tables = {"trials": trials_table, "epochs": epochs_table, "models": models_table}
+    tables = {"trials": trials_table(record, folder), "epochs": epochs_table(record), "models": models_table(record)}
     for name, table in tables.items():
-        data = parquet_bytes(table(record))
+        data = parquet_bytes(table)
         check()
         write_bytes(join(folder, f"{name}.parquet"), data)
 
@@ -109,7 +116,8 @@ def _epoch_row(trial: Trial, epoch: Epoch) -> dict[str, Any]:
     return {"trial": trial.id, "epoch": epoch.number, **_figures(epoch), "seconds": epoch.seconds, **timing}
 
 
-def _trial_row(record: Record, trial: Trial, metrics: Iterable[str]) -> dict[str, Any]:
+def _trial_row(record: Record, trial: Trial, metrics: Iterable[str], kept: Collection[str]) -> dict[str, Any]:
+    checkpoint = f"{trial.id}/{CHECKPOINT}"
     best = trial.best_epoch(record.metric, record.sign)
     figures = _figures(best) if best else {}
     return {
@@ -124,12 +132,13 @@ def _trial_row(record: Record, trial: Trial, metrics: Iterable[str]) -> dict[str
         "faults": len(trial.faults),
         "error": trial.error,
         **{name: _moment(getattr(trial, name)) for name in ("proposed", "started", "ended")},
-        "checkpoint": f"checkpoints/{trial.id}/last.pt" if trial.epochs else "",
+        "checkpoint": f"{_CHECKPOINTS}/{checkpoint}" if checkpoint in kept else None,
     }
 
 
 def _moment(seconds: float) -> pd.Timestamp | None:
-    return None if math.isnan(seconds) else pd.Timestamp(seconds, unit="s", tz="UTC")
+    """In whole milliseconds, as the journal has it."""
+    return None if math.isnan(seconds) else pd.Timestamp(round(1000 * seconds), unit="ms", tz="UTC")
 
 
 def _frame(rows: list[dict[str, Any]], columns: Iterable[str], numbers: Collection[str] = ()) -> pd.DataFrame:

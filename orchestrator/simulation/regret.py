@@ -101,4 +101,4 @@ def _times(outcomes: Sequence[Outcome], curves: Curves) -> dict[str, str]:
 def _proposal(outcomes: Sequence[Outcome]) -> float:
     """Real seconds."""
     trials = sum(len(outcome.record.trials) for outcome in outcomes)
-    return sum(outcome.record.proposing for outcome in outcomes) / max(trials, 1)
+    return sum(outcome.record.time.proposals for outcome in outcomes) / max(trials, 1)

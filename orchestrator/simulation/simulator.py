@@ -119,7 +119,8 @@ class _Run:
         self._record = Record(curves.metric, curves.sign, clock=lambda: self._now)
         self._record.begin_session(simulation.workers)
         self._asha = Asha(simulation, self._record)
-        self._source = RaySearcher(searcher, self._record, SearchConfig(trials=simulation.trials), _job)
+        settings = SearchConfig(trials=simulation.trials)
+        self._source = RaySearcher(searcher, self._record, settings, _job, self._asha.look_at_limits)
         self._idle = deque([0.0] * simulation.workers)
         self._attempts = count()
         self._events: list[tuple[float, int, Callable[[], None]]] = []
@@ -147,11 +148,11 @@ class _Run:
     def _hand_out(self) -> None:
         """Gives trials to idle workers, as long as there are both and the searcher is not busy."""
         while self._idle and self._now >= self._proposer_free:
-            attempt, before = str(next(self._attempts)), self._record.proposing
+            attempt, before = str(next(self._attempts)), self._record.time.proposals
             job = self._source.suggest(attempt)
             if not isinstance(job, dict):
                 return
-            seconds = self._record.proposing - before if self._simulation.counts_proposals else 0.0
+            seconds = self._record.time.proposals - before if self._simulation.counts_proposals else 0.0
             self._proposer_free = self._now + seconds
             trial = self._record.trials[job["trial"]]
             self._after(seconds, partial(self._start, attempt, trial, self._idle.popleft()))

@@ -18,12 +18,18 @@ def test_a_signal_stops_and_resume_goes_on(drive, sweep, number, code):
     assert driver.wait_until(lambda events: sum(event["event"] == "epoch" for event in events) > 2)
     driver.process.send_signal(number)
     assert driver.finish() == code
-    assert "halving resume" in driver.output
-    assert len(open_run(driver.folder).trials()) < 6
+    assert f"Continue with: halving resume {driver.folder}" in driver.output
+    stopped = open_run(driver.folder)
+    assert len(stopped.trials()) < 6
+    assert stopped.trials()["status"].iloc[-1] == "interrupted"
+    assert stopped.record().stop == signal.Signals(number).name
+    elapsed = stopped.elapsed()
     if number == signal.SIGINT:
         again = drive(driver.folder)
         assert again.finish() == 0, again.output
         assert len(open_run(driver.folder).trials()) == 6
+        assert open_run(driver.folder).record().stop == ""
+        assert open_run(driver.folder).elapsed() > elapsed
 
 
 @pytest.mark.usefixtures("ray_session")
@@ -46,11 +52,20 @@ def test_what_must_stay_stays(tiny, changes):
 
 
 @pytest.mark.usefixtures("ray_session")
-def test_a_limit_ends_the_search_and_says_why(tiny):
+def test_a_limit_ends_the_search_says_why_and_a_plain_resume_starts_nothing(tiny, capsys):
     result = run(tiny(search={"name": "random", "trials": 40}, asha=None, limits={"epochs": 5}), quiet=True)
-    assert len(result.trials()) == 2
+    before = result.trials()
+    assert len(before) == 2
     assert "5 epochs are trained" in result.record().limit
-    assert set(result.trials()["status"]) <= {"completed", "stopped"}
+    assert set(before["status"]) <= {"completed", "stopped"}
+    again = resume(result.folder)
+    told = "nothing to search: 5 epochs are trained, of limits.epochs 5; to extend it, change limits.epochs: "
+    change = f"echo 'limits: {{epochs: 10}}' > more.yaml && halving resume {result.folder} --changes more.yaml"
+    assert told + change in capsys.readouterr().out.splitlines()
+    assert again.trials().equals(before)
+    assert again.record().limit == result.record().limit
+    extended = resume(result.folder, {"limits": {"epochs": 7}}, quiet=True)
+    assert extended.trials()["epochs"].sum() == 7
 
 
 @pytest.mark.usefixtures("ray_session")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from orchestrator.journal import Journal
+from orchestrator.picking import pick
 from orchestrator.record import Record
 from orchestrator.run_folder import make_folder, open_run, write_plan, write_sweep
 from orchestrator.searchers import GridSearcher
@@ -129,3 +130,23 @@ def test_failures_are_shown_once_an_error_with_the_last_lines_before(small, caps
     assert lines[first + 1 : first + 4] == ["  | epoch 0001", "  | step 2", "  | last ключ"]
     assert lines[first + 4 : first + 6] == ["2 failed (0002, 0003): the process ended", "  | epoch 0002"]
     assert f"tracebacks and output are in the logs: halving logs {small.folder} 0001" in lines
+
+
+@pytest.mark.parametrize("timed", [False, True])
+def test_models_that_are_all_rejected_are_shown_with_the_reasons(small, capsys, timed):
+    make_folder(small)
+    record = Record(small.metric, small.sign, Journal(small.folder / "journal"))
+    record.begin_session(1)
+    for number in range(2):
+        parent = f"000{number}"
+        row = model(f"{parent}-dense", "dense", parent=parent, status="rejected", reason=f"reason {number}")
+        figures = {name: value for name, value in row.items() if timed or not name.startswith("latency_")}
+        record.add_model(figures)
+    run = open_run(small.folder)
+    show(run)
+    text = capsys.readouterr().out
+    assert "0000-dense is rejected: reason 0" in text
+    assert "0001-dense is rejected: reason 1" in text
+    assert "front:" not in text
+    assert run.front().empty
+    assert pick(run.models(), {"max_bytes": 5}) is None
