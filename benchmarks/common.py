@@ -67,6 +67,7 @@ def environment() -> dict[str, Any]:
     return {
         "machine": platform.machine(),
         "cpu": _cpu(),
+        "gpu": _gpu(),
         "cpus": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "system": platform.platform(),
         "python": platform.python_version(),
@@ -105,6 +106,12 @@ def _version(name: str) -> str | None:
         return metadata.version(name)
     except metadata.PackageNotFoundError:
         return None
+
+
+def _gpu() -> str:
+    """The name of the GPU that torch uses, if the benchmark has imported torch and there is one."""
+    torch = sys.modules.get("torch")
+    return torch.cuda.get_device_name() if torch and torch.cuda.is_available() else ""
 
 
 def _cpu() -> str:
