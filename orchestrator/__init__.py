@@ -19,16 +19,18 @@ if TYPE_CHECKING:
     from orchestrator.signals import Interrupted
     from orchestrator.stage import StageConfig
     from orchestrator.sweep import AshaConfig, SearchConfig, Sweep, WorkerConfig, load_sweep
+    from trainables.compress import open_model
 
 _HOMES = {
-    "adoption": ("compress",),
-    "columns": ("read_table",),
-    "errors": ("SweepError",),
-    "run_folder": ("Run", "open_run"),
-    "runner": ("compress_run", "resume", "run"),
-    "signals": ("Interrupted",),
-    "stage": ("StageConfig",),
-    "sweep": ("AshaConfig", "SearchConfig", "Sweep", "WorkerConfig", "load_sweep"),
+    "orchestrator.adoption": ("compress",),
+    "orchestrator.columns": ("read_table",),
+    "orchestrator.errors": ("SweepError",),
+    "orchestrator.run_folder": ("Run", "open_run"),
+    "orchestrator.runner": ("compress_run", "resume", "run"),
+    "orchestrator.signals": ("Interrupted",),
+    "orchestrator.stage": ("StageConfig",),
+    "orchestrator.sweep": ("AshaConfig", "SearchConfig", "Sweep", "WorkerConfig", "load_sweep"),
+    "trainables.compress": ("open_model",),
 }
 
 ray_settings.apply()
@@ -45,6 +47,7 @@ __all__ = [
     "compress",
     "compress_run",
     "load_sweep",
+    "open_model",
     "open_run",
     "read_table",
     "resume",
@@ -55,7 +58,7 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     for module, names in _HOMES.items():
         if name in names:
-            return getattr(import_module(f"orchestrator.{module}"), name)
+            return getattr(import_module(module), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

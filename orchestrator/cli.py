@@ -292,11 +292,11 @@ def predict(
     beside it are needed.
     """
     from orchestrator.show_models import print_predictions
-    from trainables.compress import open_artefact
+    from trainables.compress import open_model
     from trainables.compress import predict as predict_for
 
     with _ending():
-        print_predictions(predict_for(open_artefact(model), inputs), as_json=as_json)
+        print_predictions(predict_for(open_model(model), inputs), as_json=as_json)
 
 
 @app.command(

@@ -11,7 +11,7 @@ from trainables.compress.hints import Guided, HintError
 from trainables.compress.latency import Latency, Timed, measure_calls, measure_latency, time_artefacts
 from trainables.compress.losses import OF_CLASSES, dist, dkd, kl, logit_standard
 from trainables.compress.plan import CompressPlan, Parent, StudentConfig, Target
-from trainables.compress.predict import Prediction, predict
+from trainables.compress.predict import Model, Prediction, open_model, predict
 from trainables.compress.prunable import PruneError, Pruning
 from trainables.compress.prune import Pruned, PruneWarning, prune, prune_exactly
 from trainables.compress.quantize import QuantizeError, Tried, choose, quantize
@@ -52,6 +52,7 @@ __all__ = [
     "Guided",
     "HintError",
     "Latency",
+    "Model",
     "Origin",
     "Parent",
     "Parity",
@@ -99,6 +100,7 @@ __all__ = [
     "measure_latency",
     "narrowed",
     "open_artefact",
+    "open_model",
     "parity",
     "predict",
     "prunable_weights",

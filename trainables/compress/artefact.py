@@ -1,4 +1,4 @@
-"""An exported model as something to call: loaded by its runtime, after its card has vouched for it."""
+"""Exported models, checked against their cards and loaded by their runtimes."""
 
 from __future__ import annotations
 

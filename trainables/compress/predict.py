@@ -1,16 +1,17 @@
-"""What a model says of a user's files."""
+"""Predictions of a delivered model."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import os
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
-from trainables.compress.artefact import Artefact
+from trainables.compress.artefact import Artefact, open_artefact
 from trainables.compress.card import ArtefactError
-from trainables.compress.inputs import read_inputs
+from trainables.compress.inputs import Given, Named, all_inputs
 
 BATCH = 256
 
@@ -26,12 +27,49 @@ class Prediction:
     probabilities: dict[str, float] = field(default_factory=dict)
 
 
-def predict(artefact: Artefact, files: Sequence[Path]) -> Iterator[Prediction]:
-    """A prediction for each image, or each row of a table or an .npz file. Raises DataError and ArtefactError."""
-    for file in files:
-        names, inputs = read_inputs(file, artefact.card)
-        for start in range(0, len(inputs), BATCH):
-            outputs = _outputs(artefact, inputs[start : start + BATCH])
+@dataclass(frozen=True)
+class Model(Artefact):
+    """A delivered model, loaded: `predict` is all that most callers need."""
+
+    def predict(self, inputs: Given) -> list[Prediction]:
+        """A prediction for each input, as `halving predict` prints them.
+
+        inputs: paths of files (images, tables, .npz) or one path; an array or tensor (N, …), pictures from 0 to 1 or in
+        uint8; a DataFrame or a mapping of columns. Raises TypeError, DataError and ArtefactError.
+        """
+        return list(predict(self, inputs))
+
+
+def open_model(path: str | os.PathLike[str]) -> Model:
+    """Load the model in a folder, its `model.onnx`, or one of its .onnx and .pt2 files, once its checksum is verified.
+
+    Raises TypeError and ArtefactError.
+    """
+    try:
+        place = Path(path)
+    except TypeError:
+        rule = "path must be the path of a model's folder, or of a file in it"
+        raise TypeError(f"{rule}, but is of type {type(path).__name__}") from None
+    found = open_artefact(place)
+    return Model(found.path, found.card, found.call)
+
+
+def predict(artefact: Artefact, inputs: Given) -> Iterator[Prediction]:
+    """Predictions one by one, as they are made. Raises TypeError at once, and DataError and ArtefactError."""
+    _check_opened(artefact)
+    return _predictions(artefact, all_inputs(inputs, artefact.card))
+
+
+def _check_opened(artefact: object) -> None:
+    if not isinstance(artefact, Artefact):
+        rule = f"artefact must be an opened model, but is of type {type(artefact).__name__}"
+        raise TypeError(f"{rule}; use open_model(path).predict(inputs)")
+
+
+def _predictions(artefact: Artefact, inputs: Iterable[Named]) -> Iterator[Prediction]:
+    for names, rows in inputs:
+        for start in range(0, len(rows), BATCH):
+            outputs = _outputs(artefact, rows[start : start + BATCH])
             for name, row in zip(names[start:], outputs, strict=False):
                 yield _prediction(name, row, artefact.card["output"]["classes"])
 

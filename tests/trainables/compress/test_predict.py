@@ -1,8 +1,15 @@
-"""A user's files go in as the card says, and classes or values come out."""
+"""Predictions for files, arrays and tables."""
 
 from __future__ import annotations
 
+import json
 import re
+import runpy
+import shutil
+from collections.abc import Callable
+from dataclasses import asdict
+from datetime import date
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +19,10 @@ import pytest
 import torch
 from PIL import Image
 from torch import Tensor, nn
+from typer.testing import CliRunner
 
+import orchestrator
+from orchestrator.cli import app
 from trainables import Column, DataError, Dataset, Split
 from trainables.compress import (
     Artefact,
@@ -20,6 +30,7 @@ from trainables.compress import (
     export_onnx,
     export_pt2,
     open_artefact,
+    open_model,
     predict,
     time_artefacts,
     write_card,
@@ -165,6 +176,184 @@ def test_a_damaged_or_missing_model_is_named(colours: Artefact, tmp_path: Path) 
         open_artefact(tmp_path)
     with pytest.raises(ArtefactError, match=r"card.json must be a file of which its card tells"):
         open_artefact(tmp_path / "card.json")
+
+
+def test_open_model_predicts_what_the_command_prints(colours: Artefact, tmp_path: Path) -> None:
+    files = [tmp_path / "red.png", tmp_path / "blue.jpg"]
+    for file in files:
+        Image.new("RGB", (9, 5), file.stem).save(file)
+    for place in (colours.path.parent, str(colours.path.with_name("model.pt2"))):
+        found = open_model(place).predict(files)
+        done = CliRunner().invoke(app, ["predict", str(place), *map(str, files), "--json"])
+        assert [one.label for one in found] == ["red", "blue"]
+        kept = [{key: value for key, value in asdict(one).items() if value is not None} for one in found]
+        assert kept == json.loads(done.output)
+
+
+def test_open_model_is_offered_beside_the_runs() -> None:
+    assert orchestrator.open_model is open_model
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        lambda file: file,
+        lambda file: str(file),
+        lambda file: (name for name in [str(file)]),
+        lambda file: file.parent.glob("one.png"),
+        lambda file: pd.Series([str(file)]),
+    ],
+)
+def test_paths_may_come_in_any_form(given: Callable[[Path], Any], colours: Artefact, tmp_path: Path) -> None:
+    Image.new("RGB", (4, 4), "blue").save(tmp_path / "one.png")
+    (found,) = open_model(colours.path).predict(given(tmp_path / "one.png"))
+    assert (found.source, found.label) == (str(tmp_path / "one.png"), "blue")
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        lambda images: images,
+        lambda images: images.transpose(0, 2, 3, 1),
+        lambda images: np.asfortranarray(images),
+        lambda images: images / 255,
+        lambda images: (images / 255).astype(np.float32),
+        torch.from_numpy,
+        lambda images: torch.from_numpy(images / 255).requires_grad_(),
+        lambda images: torch.from_numpy(images / 255).double(),
+    ],
+)
+def test_arrays_and_tensors_are_predicted_for_as_npz_files_are(
+    given: Callable[[np.ndarray], Any], colours: Artefact, tmp_path: Path
+) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (300, 3, 4, 4)).astype(np.uint8)
+    np.savez(tmp_path / "x.npz", images)
+    wanted = list(predict(colours, [tmp_path / "x.npz"]))
+    found = open_model(colours.path).predict(given(images))
+    assert [one.label for one in found] == [one.label for one in wanted]
+    assert [one.probabilities for one in found] == [pytest.approx(one.probabilities, abs=1e-5) for one in wanted]
+    assert [one.source for one in found] == [f"inputs:{row}" for row in range(300)]
+
+
+def test_half_precision_is_taken(colours: Artefact) -> None:
+    images = torch.zeros(1, 3, 4, 4)
+    images[0, 1] = 1
+    for kind in (torch.float16, torch.bfloat16):
+        assert [one.label for one in open_model(colours.path).predict(images.to(kind))] == ["green"]
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        pd.DataFrame(
+            {"town": ["Ulm", "Bonn", None, "Rome"], "unused": 1, " rooms ": [1.0, 2.0, None, 3.0]}, index=[7, 7, 1, 0]
+        ),
+        {"town": ["Ulm", "Bonn", None, "Rome"], "rooms": [1, 2, None, 3]},
+        {"town": pd.Categorical(["Ulm", "Bonn", None, "Rome"]), "rooms": np.array([1, 2, np.nan, 3], np.float32)},
+        {"town": np.array(["Ulm", "Bonn", None, "Rome"], object), "rooms": torch.tensor([1, 2, torch.nan, 3])},
+        {"town": ("Ulm", "Bonn", None, "Rome"), "rooms": [Decimal(1), Decimal(2), None, Decimal(3)]},
+        pd.DataFrame({"rooms": pd.array([1, 2, None, 3], "Int64"), "town": ["Ulm", "Bonn", None, "Rome"]}),
+        np.array([[1.0, 1, 0, 0], [2, 0, 1, 0], [4, 0, 0, 1], [3, 0, 0, 0]]),
+    ],
+)
+def test_tables_in_memory_are_predicted_for(given: Any, table: Artefact) -> None:
+    found = open_model(table.path).predict(given)
+    assert [one.value for one in found] == [pytest.approx(value) for value in (11.0, 22.0, 43.0, 30.0)]
+
+
+def test_dates_in_memory_are_taken_apart_as_in_files(tmp_path: Path) -> None:
+    column = Column("sold", "date", fill=0.0, offset=19000.0, format="%Y-%m-%d")
+    model = made(tmp_path, row([1.0] + [0.0] * (column.width - 1)), torch.zeros(1, column.width), (), column)
+    file = tmp_path / "rows.csv"
+    file.write_text("sold\n2024-01-31\n2023-02-01\n")
+    wanted = [one.value for one in open_model(model.path).predict(file)]
+    days = (date(2024, 1, 31), date(2023, 2, 1))
+    assert wanted == [(day - date(1970, 1, 1)).days - 19000 for day in days]
+    for given in (list(days), [str(day) for day in days], pd.to_datetime(list(days)), np.array(days, "datetime64[D]")):
+        assert [one.value for one in open_model(model.path).predict({"sold": given})] == wanted
+
+
+def test_no_inputs_have_no_predictions(colours: Artefact, table: Artefact) -> None:
+    assert open_model(colours.path).predict([]) == []
+    assert open_model(colours.path).predict(np.zeros((0, 3, 4, 4))) == []
+    assert open_model(table.path).predict({"town": [], "rooms": []}) == []
+
+
+@pytest.mark.parametrize(
+    "given", [None, 7, Image.new("L", (4, 4)), [np.zeros((3, 4, 4))], [[0.5]], [b"x.png"], ["x", 1]]
+)
+def test_inputs_of_another_type_are_refused(given: Any, colours: Artefact) -> None:
+    with pytest.raises(TypeError, match=r"inputs must be the paths of files, .*of type (\w|\.)+$"):
+        open_model(colours.path).predict(given)
+
+
+@pytest.mark.parametrize(
+    ("given", "fault"),
+    [
+        (
+            np.zeros((3, 4, 4)),
+            r"inputs must have the shape \(N, 3, 4, 4\), but has \(3, 4, 4\), .*: give inputs\[None\]",
+        ),
+        (np.zeros((1, 3, 5, 5)), r"inputs must have the shape \(N, 3, 4, 4\), but has \(1, 3, 5, 5\)$"),
+        (np.array(0.5), r"inputs must have the shape"),
+        (torch.full((1, 3, 4, 4), 255), "inputs must hold images from 0 to 1, or of uint8, but holds 255 to 255"),
+        (np.array(["x.png"]), "inputs must hold numbers, but holds <U5"),
+        (np.array([None]), "inputs must hold numbers, but holds object"),
+        ({"red": [1.0]}, "inputs must be an array, since the model's inputs are images, but got a table"),
+    ],
+)
+def test_arrays_that_do_not_fit_are_refused(given: Any, fault: str, colours: Artefact) -> None:
+    with pytest.raises(DataError, match=fault):
+        open_model(colours.path).predict(given)
+
+
+@pytest.mark.parametrize(
+    ("given", "fault"),
+    [
+        ({"town": ["Ulm"]}, "inputs must have the column 'rooms', which the model was trained on; it has town"),
+        ({"town": ["Ulm"], "rooms": ["many"]}, "inputs, column 'rooms', must hold numbers, but holds 'many' in row 1"),
+        ({"town": ["Ulm"], "rooms": [float("inf")]}, "inputs, column 'rooms', must be finite"),
+        ({"town": ["Ulm", "Bonn"], "rooms": [1]}, "inputs must be a table of columns of one length"),
+        ({"town": "Ulm", "rooms": 1}, "inputs must be a table of columns of one length"),
+        (pd.DataFrame([[1, 2]], columns=["rooms", "rooms"]), "2 of 'rooms'"),
+        (np.zeros((2, 3)), r"inputs must have the shape \(N, 4\), but has \(2, 3\)"),
+        (np.zeros(4), r"give inputs\[None\]"),
+    ],
+)
+def test_tables_in_memory_that_do_not_fit_are_refused(given: Any, fault: str, table: Artefact) -> None:
+    with pytest.raises(DataError, match=fault):
+        open_model(table.path).predict(given)
+
+
+def test_a_table_for_features_without_names_is_refused(tmp_path: Path) -> None:
+    model = made(tmp_path, row([1.0, 2.0]), torch.zeros(1, 2), ())
+    with pytest.raises(DataError, match="inputs must be an array, since the model's features have no names"):
+        open_model(model.path).predict({"a": [1.0], "b": [2.0]})
+
+
+@pytest.mark.parametrize("wrong", [None, 3, ["model.onnx"], Brightest()])
+def test_a_model_of_another_type_is_refused(wrong: Any, colours: Artefact) -> None:
+    with pytest.raises(TypeError, match=r"path must be the path of a model's folder, .* is of type \w+$"):
+        open_model(wrong)
+    for model in (wrong, colours.path, str(colours.path)):
+        with pytest.raises(TypeError, match=r"must be an opened model, .*; use open_model\(path\)\.predict\(inputs\)"):
+            predict(model, ["x.png"])
+
+
+def test_the_documented_code_runs(
+    colours: Artefact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = (Path(__file__).parents[3] / "docs" / "models.md").read_text()
+    ours, alone = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    folder = tmp_path / "runs" / "digits" / "models" / "0007-dense"
+    shutil.copytree(colours.path.parent, folder)
+    shutil.copy(folder / "model.onnx", folder / "model.int8.onnx")
+    Image.new("RGB", (4, 4), "blue").save(tmp_path / "photo.png")
+    for place, code, said in ((tmp_path, ours, "photo.png blue"), (folder, alone, "red")):
+        monkeypatch.chdir(place)
+        (tmp_path / "code.py").write_text(code)
+        runpy.run_path(str(tmp_path / "code.py"))
+        assert said in capsys.readouterr().out
 
 
 def test_artefacts_of_different_kinds_are_timed_side_by_side(colours: Artefact, table: Artefact) -> None:
