@@ -253,3 +253,19 @@ def test_the_best_weights_come_back_as_a_model(tmp_path: Path) -> None:
 def test_begin_comes_first() -> None:
     with pytest.raises(RuntimeError, match="call begin"):
         Worker().epoch()
+
+
+def test_a_damaged_checkpoint_is_told_and_the_one_before_used(tmp_path: Path) -> None:
+    worker = Worker()
+    worker.begin(config(MLP), str(tmp_path), save_at=[1, 2, 3])
+    whole = run(worker)
+    last = tmp_path / CHECKPOINT
+    data = bytearray(last.read_bytes())
+    data[len(data) // 2] ^= 4
+    last.write_bytes(data)
+    again = Worker()
+    again.begin(config(MLP), str(tmp_path), known_epochs=2)
+    report = again.epoch()
+    assert report["note"].endswith("previous.pt is used")
+    assert timeless(report) == whole[2]
+    assert "note" not in again.epoch()
