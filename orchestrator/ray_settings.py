@@ -11,6 +11,9 @@ _SETTINGS = {
     "RAY_AIR_NEW_OUTPUT": "0",
     # It would print a page of advice for each process that dies; the record tells of trials, and why they failed.
     "RAY_DEDUP_LOGS_SKIP_REGEX": "A worker died or was killed while executing a task",
+    # Tune ends the whole search when Ray's monitor of memory kills a process. One that the kernel kills for want of
+    # memory fails its attempt alone, and Ray has the kernel take workers first.
+    "RAY_memory_monitor_refresh_ms": "0",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     # A run stops as orchestrator.signals says.
     "TUNE_DISABLE_SIGINT_HANDLER": "1",
