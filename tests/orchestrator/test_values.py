@@ -23,14 +23,14 @@ from orchestrator.lock import RunLock
 from orchestrator.ray_trial import TorchTrial
 from orchestrator.record import Record
 from orchestrator.search import Session, _job
-from orchestrator.searchers import Observation
+from orchestrator.searchers import Observation, make_searcher
 from orchestrator.signals import StopRequest
 from orchestrator.simulation.curve_files import load_curves
 from orchestrator.sweep import Sweep, dump_sweep, load_sweep, make_sweep
 from orchestrator.tables import epochs_table, trials_table, write_tables
 from orchestrator.user_code import UserCode
 from orchestrator.warm_start import earlier_observations
-from search_spaces import Choice, Int, Space, When, as_python
+from search_spaces import Choice, Grid, Int, Space, When, as_python
 from tests.any_value import VALUES, WITH_NAN, identical
 from tests.orchestrator import own_loops
 from trainables import CheckpointError
@@ -250,6 +250,7 @@ def test_tables_of_earlier_versions_and_of_others_are_read_by_what_the_space_has
         "b": [1.0, 2.0, None],
         "c": [[16, 32], [32, 64], [16, 32]],
         "d": [True, False, True],
+        "e": [1.0, 2.5, 1.0],
     }
     frame = pd.DataFrame({f"config.{name}": cells for name, cells in told.items()}).assign(loss=[1.0, 2.0, 3.0])
     frame.to_parquet(tmp_path / "old.parquet")
@@ -257,9 +258,43 @@ def test_tables_of_earlier_versions_and_of_others_are_read_by_what_the_space_has
         "a": Choice([True, "None", 2]),
         "b": When(Int(1, 2), {"d": [True, False]}),
         "c": Choice([[16, 32], [32, 64]]),
+        "e": Choice([1, 2.5]),
     }
     space = Space({"d": Choice([True, False]), **domains})
     sweep = own({}, space=space, search={"name": "bayes", "trials": 3})
     shown = earlier_observations([str(tmp_path / "old.parquet")], sweep)
-    expected = [{"d": True, "a": True, "b": 1, "c": [16, 32]}, {"d": False, "a": "None", "b": 2, "c": [32, 64]}]
+    expected = [
+        {"d": True, "a": True, "b": 1, "c": [16, 32], "e": 1},
+        {"d": False, "a": "None", "b": 2, "c": [32, 64], "e": 2.5},
+    ]
     assert identical([one.config for one in shown], expected)
+
+
+ALIKE = [1, True, "1", "True", None, "None", "nan", "[1]", [1], (1,), "(1,)", {"a": 1}, {"a": True}, 0.5, "0.5"]
+
+
+def test_configurations_that_only_look_alike_are_counted_apart():
+    configs = [{"x": "on", "v": value} for value in ALIKE]
+    rows = configurations(trials_table(ended([*configs, {"x": "on"}, *configs])), "loss", "min")
+    rows = rows.sort_values("trial")
+    assert list(rows["repeats"]) == [2] * len(ALIKE) + [1]
+    assert identical(cells(rows, "v")[:-1], ALIKE)
+    assert is_off(cells(rows, "v")[-1])
+
+
+@pytest.mark.parametrize("name", ["grid", "random", "bayes"])
+def test_searchers_propose_each_configuration_of_any_values_once(name):
+    options = [True, None, 2, "2", [16, 32], (16, 32), {"k": [1]}, date(2020, 1, 31)]
+    sizes = When(Choice([[1], (1,)]), {"v": [[16, 32], None]})
+    space = Space({"v": Choice(options), "w": sizes, "n": Grid([[1, 2], [3, 4]])}, ["v != w and n in [[1, 2], [3, 4]]"])
+    searcher, record = make_searcher(name, space, 0, start=[{"v": (16, 32), "n": [3, 4]}]), Record("loss", 1.0)
+    record.begin_session(1)
+    while (config := searcher.suggest(record.observations(), record.pending())) is not None:
+        trial = record.propose(config).id
+        figures = {"epoch": 1, "metrics": {"loss": float(len(repr(config)))}, "seconds": 1.0}
+        record.report(trial, {**figures, "timing": {}, "node": "", "finished": True})
+        record.end(trial, "completed")
+    proposed = [trial.config for trial in record.trials.values()]
+    assert identical(proposed[0], {"v": (16, 32), "n": [3, 4]})
+    assert sorted(map(repr, proposed)) == sorted(map(repr, space.grid()))
+    assert len(proposed) == space.size == 2 * (len(options) + 2)
