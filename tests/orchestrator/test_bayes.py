@@ -117,13 +117,6 @@ def test_a_small_space_is_searched_whole_for_the_best_of_the_rest():
     assert best(done) == 0
 
 
-@pytest.mark.parametrize("trials", [100, 101, 150])
-def test_many_observations_are_thinned_for_the_kernel_but_all_are_known(trials):
-    space = Space({"x": Int(1, 2 * trials + 1)})
-    done = [Observation(config={"x": 2 * n}, loss=abs(2 * n - 101)) for n in range(1, trials + 1)]
-    assert BayesSearcher(space, 0).suggest(done, [])["x"] in (99, 101, 103)
-
-
 def observed(count, seed=0, **more):
     rng = np.random.default_rng(seed)
     return [

@@ -175,3 +175,66 @@ def test_what_a_worker_tells_of_its_checkpoint_is_noted(tiny):
     again = Record("val_accuracy", -1.0)
     again.replay(events)
     assert again.notes == record.notes
+
+
+def test_a_running_trial_that_leads_does_not_push_the_best_that_are_over_out():
+    """Their checkpoints would be deleted for one that may still fail."""
+    record, _ = recorded()
+    ended = [add(record, value, status="completed") for value in (0.5, 0.7, 0.6)]
+    leads, follows = add(record, 0.9), add(record, 0.65)
+    assert [trial.id for trial in record.best_over(2)] == [ended[1], ended[2]]
+    assert [trial.id for trial in record.best_over(9)] == [ended[1], ended[2], ended[0]]
+    record.end(leads, "failed")
+    record.end(follows, "completed")
+    assert [trial.id for trial in record.best_over(2)] == [ended[1], follows]
+
+
+def test_checkpoints_of_the_best_that_are_over_stay_while_others_lead(tmp_path):
+    record, _ = recorded()
+    record.listen(Retention(record, tmp_path, keep=1))
+    running = [add(record, 0.9), add(record, 0.8)]
+    for value in (0.5, 0.7, 0.6):
+        trial = add(record, value)
+        (tmp_path / "checkpoints" / trial).mkdir(parents=True)
+        record.end(trial, "completed")
+    assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["0004"]
+    for trial in running:
+        record.end(trial, "failed")
+    assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["0004"]
+
+
+def test_a_limit_holds_for_its_session(tiny):
+    record, events = recorded()
+    record.begin_session(1)
+    add(record, 0.5, status="completed")
+    record.reach_limit("enough")
+    again = Record("val_accuracy", -1.0)
+    again.replay(events)
+    assert again.limit == "enough"
+    again.begin_session(1)
+    assert not again.limit
+
+
+def test_time_between_sessions_does_not_count():
+    now = iter([0.0, 4.0, 9.0, 10_000.0, 10_002.0, 10_005.0])
+    record = Record("val_accuracy", -1.0, clock=lambda: next(now))
+    for _ in range(2):
+        record.begin_session(1)
+        trial = record.propose({"lr": len(record.trials)}).id
+        record.end(trial, "completed")
+    assert (record.elapsed, record.time.search) == (14.0, 14.0)
+
+
+def test_a_running_trial_is_seen_anew_after_each_report():
+    record, _ = recorded()
+    trial = add(record, 0.5)
+    first = record.observations()[0]
+    assert record.observations()[0] is first
+    record.report(trial, epoch(2, 0.7))
+    second = record.observations()[0]
+    assert (first.curve, first.loss, first.budget) == ((-0.5,), -0.5, 1)
+    assert (second.curve, second.loss, second.budget) == ((-0.5, -0.7), -0.7, 2)
+    record.report(trial, epoch(3, 0.6))
+    assert record.observations()[0].curve == (-0.5, -0.7, -0.6)
+    record.end(trial, "completed")
+    assert record.observations()[0].complete

@@ -1,6 +1,7 @@
 """What is recorded of an attempt that failed, from what Ray writes of it. Without a cluster."""
 
 import traceback
+from collections import Counter
 from types import SimpleNamespace
 
 import pytest
@@ -9,6 +10,7 @@ from ray.exceptions import ActorDiedError, RayTaskError
 from orchestrator.record import Record
 from orchestrator.remote_errors import as_remote
 from orchestrator.scheduling import Asha
+from orchestrator.sections import AshaConfig, FaultConfig, LimitConfig
 
 
 def failed_with(tiny, folder, text):
@@ -113,3 +115,45 @@ def test_a_process_that_ends_after_its_error_was_reported_fails_its_trial_once(t
     asha.on_trial_error(None, attempt)
     assert record.trials[trial].faults == ["KeyError: 1"]
     assert len(record.trials[trial].epochs) == 1
+
+
+class Rules:
+    """Three brackets, from 1, 3 and 9 epochs on, of up to 27."""
+
+    epochs, limits, faults, trains_students = 27, LimitConfig(), FaultConfig(), False
+    asha = AshaConfig(grace_period=1, reduction_factor=3, brackets=3)
+
+    def __init__(self, seed):
+        self.seed = seed
+
+    def compares(self, config):
+        return True
+
+
+def lowest_rungs(seed, trials):
+    """Of trials each worse than those before, the epochs at which ASHA stops them: their brackets' grace periods."""
+    record = Record("loss", 1.0)
+    asha = Asha(Rules(seed), record)
+    for number in range(trials):
+        trial = record.propose({"x": number}).id
+        figures = {"metrics": {"loss": float(number)}, "seconds": 1.0, "timing": {}, "node": ""}
+        for epoch in range(1, 28):
+            if not asha.hear(trial, {"epoch": epoch, "finished": epoch == 27, **figures}):
+                break
+    return [len(trial.epochs) for trial in record.trials.values() if trial.status == "stopped"]
+
+
+def test_brackets_are_drawn_by_how_many_rungs_they_have():
+    """Of 4, 3 and 2 rungs, by the exponentials of these: 66.5%, 24.5% and 9.0% of the trials."""
+    stopped = lowest_rungs(0, 600)
+    assert len(stopped) >= 590
+    counts = Counter(stopped)
+    assert set(counts) == {1, 3, 9}
+    for epoch, share in ((1, 0.665), (3, 0.245), (9, 0.09)):
+        assert abs(counts[epoch] / len(stopped) - share) < 4 * (share * (1 - share) / len(stopped)) ** 0.5
+
+
+def test_brackets_follow_from_the_seed_and_the_trial():
+    drawn = {seed: lowest_rungs(seed, 60) for seed in range(4)}
+    assert drawn[0] == lowest_rungs(0, 60)
+    assert len({tuple(epochs) for epochs in drawn.values()}) == 4
