@@ -267,15 +267,19 @@ def _replace(path: Path, data: bytes | memoryview, before: Path | None = None) -
 
 def _delete_local(path: Path, keep: Collection[str]) -> None:
     if not keep:
-        shutil.rmtree(path)
+        _remove(path)
         return
     for child in path.iterdir():
-        if child.name in keep:
-            continue
-        if child.is_dir() and not child.is_symlink():
-            shutil.rmtree(child)
-        else:
-            child.unlink()
+        if child.name not in keep:
+            _remove(child)
+
+
+def _remove(path: Path) -> None:
+    """Removes a file, a folder with all below it, or a link, but not what the link leads to."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink()
 
 
 def _read_remote(system: Any, key: str, request: Request[bytes]) -> bytes:

@@ -71,6 +71,28 @@ def test_deletes_what_it_is_told(folder):
     assert list_files(folder) == []
 
 
+@pytest.mark.parametrize("keep", [[], ["lock"]])
+@pytest.mark.parametrize("inside", ["", "deep"])
+@pytest.mark.parametrize("target", ["folder", "file", "nothing"])
+def test_deletes_links_and_leaves_alone_what_they_lead_to(tmp_path, keep, inside, target):
+    write_bytes(tmp_path / "other" / "file", b"kept")
+    to = {"folder": tmp_path / "other", "file": tmp_path / "other" / "file", "nothing": tmp_path / "none"}[target]
+    write_bytes(tmp_path / "run" / "lock", b"")
+    write_bytes(tmp_path / "run" / inside / "mine", b"")
+    (tmp_path / "run" / inside / "link").symlink_to(to)
+    delete_tree(tmp_path / "run", keep=keep)
+    assert list_files(tmp_path) == ["other/file", *(f"run/{name}" for name in keep)]
+    assert not (tmp_path / "run" / inside / "link").is_symlink()
+
+
+def test_deletes_a_folder_that_is_a_link_as_a_link(tmp_path):
+    write_bytes(tmp_path / "other" / "file", b"kept")
+    (tmp_path / "run").symlink_to("other")
+    delete_tree(tmp_path / "run")
+    assert list_files(tmp_path) == ["other/file"]
+    assert not (tmp_path / "run").is_symlink()
+
+
 def test_a_tree_goes_there_and_back(folder, tmp_path):
     files = {"model.onnx": b"1", "0001/card.json": b"{}"}
     for name, data in files.items():
