@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import ray
+from ray._private import ray_constants
 from ray.job_config import JobConfig
 
 from orchestrator.errors import SweepError
@@ -71,6 +72,8 @@ def _join_or_start(cpus: int | None) -> None:
     if os.environ.get("RAY_ADDRESS"):
         ray.init(**quiet, runtime_env={"env_vars": needed})
         return
+    # Ray reads this setting when it is imported, which may have been before the settings were made.
+    ray_constants.ENABLE_RAY_CLUSTER = os.environ.get(ray_constants.ENABLE_RAY_CLUSTERS_ENV_VAR, "0") in ("1", "true")
     # A Ray started here hands on the environment that it is started in; a runtime environment takes two seconds more.
     with _environment(needed):
         ray.init(**quiet, num_cpus=cpus, include_dashboard=False)
