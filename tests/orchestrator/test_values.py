@@ -69,7 +69,8 @@ def test_arguments_come_back_from_the_file_and_reach_the_loop(tmp_path_factory, 
     assert identical(changed(sweep, {"keep_checkpoints": 7}).train, sweep.train)
     trial = Record("loss", 1.0).propose({"x": 2})
     with RunLock(folder) as lock:
-        job = _job(sweep, trial, folder, [2], Session(StopRequest(), lock, True, UserCode.here(folder)))
+        session = Session(StopRequest(), lock, lambda: 0.0, quiet=True, code=UserCode.here(folder))
+        job = _job(sweep, trial, folder, [2], session)
     assert json.loads(json.dumps(job["start"]["config"], allow_nan=True)) is not None
     process = TorchTrial(job)
     try:
