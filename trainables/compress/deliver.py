@@ -166,6 +166,9 @@ def _quantised(row: CompressedModel, truth: _Truth, folder: Path) -> tuple[Compr
     except QuantizeError as error:
         return _rejected(blank, str(error)), {}
     details = {"variant": variant, "tried": [asdict(one) for one in tried]}
+    if unfit := next(one.unfit for one in tried if one.variant == variant):
+        said = f"int8 leaves in floats what cannot be quantised: {', '.join(unfit)}"
+        blank = replace(blank, kept="; ".join(filter(None, (row.kept, said))))
     return truth.measured(blank, folder / INT8, QUANTISED), {INT8: details}
 
 

@@ -8,6 +8,7 @@ may be slower in 8 bits than in floats: they fill no vector register, and their 
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -47,7 +48,8 @@ class QuantizeError(ValueError):
 class Variant:
     """A way to quantise, with scales for each output channel.
 
-    dynamic: how far activations range is found at each call, not from calibration. floats: nodes left as they are.
+    dynamic: how far activations range is found at each call, not from calibration. floats: nodes left as they are for
+    speed; unfit: those that cannot be quantised.
     """
 
     name: str
@@ -55,6 +57,7 @@ class Variant:
     reduce_range: bool = False
     signed: bool = False
     floats: tuple[str, ...] = ()
+    unfit: tuple[str, ...] = ()
 
 
 STATIC = (
@@ -71,7 +74,8 @@ class Tried:
     """What a variant came to on examples of the validation part.
 
     score: accuracy or R². distortion: the root of the mean squared difference from the outputs in floats, relative to
-    the root of their mean square. latency_ms: of one example. All are 0 where there is an error.
+    the root of their mean square. latency_ms: of one example. All are 0 where there is an error. unfit: nodes that stay
+    in floats, since they cannot be quantised.
     """
 
     variant: str
@@ -80,6 +84,7 @@ class Tried:
     latency_ms: float = 0.0
     bytes: int = 0
     error: str = ""
+    unfit: tuple[str, ...] = ()
 
 
 def quantize(path: Path, target: Path, calibration: Tensor, validation: Split) -> tuple[str, list[Tried]]:
@@ -143,9 +148,42 @@ def _prepare(path: Path, folder: Path) -> tuple[Path, tuple[Variant, ...]]:
         raise QuantizeError("cannot be quantised: it has neither convolutions nor linear layers")
     if not kinds & {"Conv", "ConvTranspose"}:
         return prepared, DYNAMIC
-    narrow = _narrow(graph)
-    mixed = (replace(one, name=f"{one.name}, narrow layers in floats", floats=narrow) for one in STATIC[:2])
-    return prepared, (*STATIC, *(mixed if narrow else ()))
+    unfit, narrow = _unfit(graph), _narrow(graph)
+    if unfit.issuperset(node.name for node in graph.node if node.op_type in _PRODUCTS):
+        raise QuantizeError(f"cannot be quantised: all of its layers stay in floats: {', '.join(sorted(unfit))}")
+    static = [replace(one, unfit=tuple(sorted(unfit))) for one in STATIC]
+    mixed = [replace(one, name=f"{one.name}, narrow layers in floats", floats=narrow) for one in static[:2]]
+    return prepared, (*static, *(mixed if narrow else ()))
+
+
+def _unfit(graph: Any) -> set[str]:
+    """Nodes for which ONNX Runtime's quantiser has no right scales, since it makes one for each index of one axis.
+
+    Transposed convolutions in groups have a bias for each output channel, and a weight with an axis for those of one
+    group only. A weight that is shared by nodes whose output channels are on different axes has scales for one of them.
+    """
+    shapes = {tensor.name: tuple(tensor.dims) for tensor in graph.initializer}
+    users: dict[str, dict[str, int]] = defaultdict(dict)
+    found = set[str]()
+    for node in graph.node:
+        if node.op_type not in _PRODUCTS or node.input[1] not in shapes:
+            continue
+        users[node.input[1]][node.name] = _channel_axis(node, len(shapes[node.input[1]]))
+        bias = shapes.get(node.input[2]) if node.op_type == "ConvTranspose" and len(node.input) > 2 else None
+        if bias and shapes[node.input[1]][1] not in (1, *bias):
+            found.add(node.name)
+    return found.union(*(axes for axes in users.values() if len(set(axes.values())) > 1))
+
+
+def _channel_axis(node: Any, rank: int) -> int:
+    """The axis of the weight that the quantiser takes for that of the output channels."""
+    match node.op_type:
+        case "Conv":
+            return 0
+        case "Gemm":
+            return 0 if any(one.name == "transB" and one.i for one in node.attribute) else 1
+        case _:
+            return min(1, rank - 1)
 
 
 def _narrow(graph: Any) -> tuple[str, ...]:
@@ -168,7 +206,7 @@ def _made(variant: Variant, prepared: Path, path: Path, examples: np.ndarray) ->
         _clean(path)
     except Exception as error:  # as above; the other variants are tried all the same
         return Tried(variant.name, error=_said(error))
-    return Tried(variant.name, bytes=path.stat().st_size)
+    return Tried(variant.name, bytes=path.stat().st_size, unfit=variant.unfit)
 
 
 def _write(variant: Variant, prepared: Path, path: Path, examples: np.ndarray) -> None:
@@ -186,7 +224,7 @@ def _write(variant: Variant, prepared: Path, path: Path, examples: np.ndarray) -
         reduce_range=variant.reduce_range,
         activation_type=QuantType.QInt8 if variant.signed else QuantType.QUInt8,
         weight_type=QuantType.QInt8,
-        nodes_to_exclude=list(variant.floats),
+        nodes_to_exclude=[*variant.floats, *variant.unfit],
     )
 
 

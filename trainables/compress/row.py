@@ -33,7 +33,8 @@ class CompressedModel:
     loss: str = ""
     """What the student learnt by."""
     kept: str = ""
-    """Layers that pruning left as wide as they were, since they cannot be pruned exactly, and why."""
+    """Layers that pruning left as wide as they were, since they cannot be pruned exactly, and why; of an int8 model
+    also those left in floats."""
     macs: int | None = None
     parameters: int | None = None
     bytes: int | None = None

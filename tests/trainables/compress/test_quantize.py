@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import onnx
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
-from trainables import DataConfig, load_data, resnet
+from trainables import DataConfig, Split, load_data, resnet
 from trainables.compress import QuantizeError, Tried, choose, export_onnx, quantize
 from trainables.compress.card import INPUT, OUTPUT
 
@@ -111,3 +114,92 @@ def test_the_fastest_of_those_that_are_good_and_faithful_is_chosen(tried: list[T
 def test_where_none_works_the_first_error_is_told() -> None:
     with pytest.raises(QuantizeError, match="cannot be quantised: it broke"):
         choose([Tried("a", error="it broke"), Tried("b", error="so did it")])
+
+
+class Upward(nn.Module):
+    """A convolution, and up to two transposed ones of a weight each, which may be that of the convolution."""
+
+    def __init__(self, up: Callable[[Any, Tensor], Tensor], *shape: int, bias: int = 0) -> None:
+        super().__init__()
+        self.up = up
+        self.first = nn.Conv2d(1, 24, 3)
+        self.weight = nn.Parameter(torch.randn(shape) / 10)
+        self.bias = nn.Parameter(torch.randn(bias)) if bias else None
+        self.last = nn.LazyLinear(10)
+
+    def forward(self, images: Tensor) -> Tensor:
+        outputs: Tensor = self.last(self.up(self, self.first(images).relu()).relu().flatten(2).mean(2))
+        return outputs
+
+
+def up2(groups: int) -> Callable[..., Tensor]:
+    return lambda net, x: functional.conv_transpose2d(x, net.weight, net.bias, groups=groups)
+
+
+def down_and_up(net: Upward, x: Tensor) -> Tensor:
+    return functional.conv_transpose2d(functional.conv2d(x, net.weight), net.weight)
+
+
+@pytest.mark.parametrize(
+    ("model", "in_floats"),
+    [
+        (lambda: Upward(up2(4), 24, 10, 2, 2, bias=40), 1),
+        (lambda: Upward(up2(2), 24, 24, 2, 2, bias=48), 1),
+        (lambda: Upward(up2(4), 24, 10, 2, 2), 0),
+        (lambda: Upward(up2(24), 24, 1, 2, 2, bias=24), 0),
+        (lambda: Upward(up2(1), 24, 40, 2, 2, bias=40), 0),
+        (lambda: Upward(lambda net, x: up2(4)(net, up2(4)(net, x)), 24, 6, 2, 2, bias=24), 2),
+        (lambda: Upward(down_and_up, 40, 24, 3, 3), 2),
+        (
+            lambda: Upward(
+                lambda net, x: functional.conv_transpose1d(x.flatten(2), net.weight, net.bias, groups=4),
+                *(24, 10, 2),
+                bias=40,
+            ),
+            1,
+        ),
+        (
+            lambda: Upward(
+                lambda net, x: functional.conv_transpose3d(x[:, :, None], net.weight, net.bias, groups=4),
+                *(24, 10, 2, 2, 2),
+                bias=40,
+            ),
+            1,
+        ),
+        (
+            lambda: Upward(
+                lambda net, x: functional.conv_transpose2d(x, net.weight * (1 + x.mean()), net.bias, groups=2),
+                *(24, 20, 3, 3),
+                bias=40,
+            ),
+            0,
+        ),
+    ],
+)
+def test_layers_without_right_scales_stay_in_floats_and_the_rest_does_not(
+    model: Callable[[], nn.Module], in_floats: int, tmp_path: Path
+) -> None:
+    torch.manual_seed(0)
+    net = model().eval()
+    with torch.no_grad():
+        classes = net(DATA.validation.inputs).argmax(1)
+    export_onnx(net, DATA.input_shape, tmp_path / "model.onnx")
+    own = Split(DATA.validation.inputs, classes)
+    _, tried = quantize(tmp_path / "model.onnx", tmp_path / "int8.onnx", DATA.train.inputs, own)
+    assert [one.error for one in tried] == [""] * len(tried)
+    assert {len(one.unfit) for one in tried} == {in_floats}
+    assert max(one.distortion for one in tried) < 0.05
+    graph = onnx.load(tmp_path / "int8.onnx").graph
+    makers = {output: node.op_type for node in graph.node for output in node.output}
+    layers = [makers.get(node.input[1]) for node in graph.node if node.op_type in ("Conv", "ConvTranspose", "Gemm")]
+    assert len(layers) >= 3
+    assert layers.count("DequantizeLinear") == len(layers) - in_floats
+
+
+def test_a_model_that_would_stay_in_floats_whole_is_refused(tmp_path: Path) -> None:
+    layer = nn.ConvTranspose2d(8, 40, 2, 2, groups=4)
+    export_onnx(nn.Sequential(layer, nn.Flatten()), (8, 4, 4), tmp_path / "model.onnx")
+    inputs = torch.rand(8, 8, 4, 4)
+    with pytest.raises(QuantizeError, match="all of its layers stay in floats: node_"):
+        quantize(tmp_path / "model.onnx", tmp_path / "int8.onnx", inputs, Split(inputs, torch.zeros(8).long()))
+    assert not (tmp_path / "int8.onnx").exists()
