@@ -13,8 +13,9 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from orchestrator.table_sums import BLANK, KEY, check_sum, with_sum
 from search_spaces import from_json, hashable, to_json
-from trainables.storage import Place, local_path, read_bytes
+from trainables.storage import Place, read_bytes
 
 PREFIX = "config."
 """Of the names of columns that hold values."""
@@ -58,7 +59,7 @@ def value_columns(table: pd.DataFrame) -> list[str]:
 
 
 def parquet_bytes(table: pd.DataFrame) -> bytes:
-    """The table as a Parquet file, in which values that are not all of one type are JSON text."""
+    """The table as a Parquet file with a checksum, in which values that are not all of one type are JSON text."""
     mixed = [name for name in value_columns(table) if table[name].dtype == "object" and not _is_native(table[name])]
     for name in mixed:
         texts = [None if is_off(cell) else to_json(cell) for cell in table[name]]
@@ -66,19 +67,20 @@ def parquet_bytes(table: pd.DataFrame) -> bytes:
     written = pa.Table.from_pandas(table, preserve_index=False)
     fields = [field.with_metadata(_FORM) if field.name in mixed else field for field in written.schema]
     buffer = BytesIO()
-    pq.write_table(written.cast(pa.schema(fields, metadata=written.schema.metadata)), buffer)
-    return buffer.getvalue()
+    metadata = {**(written.schema.metadata or {}), KEY: BLANK}
+    pq.write_table(written.cast(pa.schema(fields, metadata=metadata)), buffer)
+    return with_sum(buffer.getvalue())
 
 
 def read_table(path: Place) -> pd.DataFrame:
     """A table of a run in Parquet, or one of its kind, with the values as they were.
 
-    Raises FileNotFoundError, OSError or pyarrow's ArrowException.
+    Raises SweepError if a run's table is damaged, FileNotFoundError, OSError or pyarrow's ArrowException.
     """
-    local = local_path(path)
-    source: Any = BytesIO(read_bytes(path)) if local is None else local
-    table = pd.read_parquet(source)
-    for field in pq.read_schema(source):
+    data = read_bytes(path)
+    check_sum(path, data)
+    table = pd.read_parquet(BytesIO(data))
+    for field in pq.read_schema(BytesIO(data)):
         is_text = (field.metadata or {}).get(b"halving") == _FORM[b"halving"]
         if is_text or (field.name.startswith(PREFIX) and table[field.name].dtype == "object"):
             cells = [_value(cell, is_text) for cell in table[field.name]]

@@ -13,7 +13,8 @@ from orchestrator.errors import SweepError
 from orchestrator.events import Event
 from orchestrator.journal import SessionJournal
 from orchestrator.record import Record
-from trainables.storage import Place, children, exists, join, read_bytes
+from orchestrator.table_sums import is_whole
+from trainables.storage import Place, children, join, read_bytes
 
 JOURNAL = "journal"
 """The folder of a run's journal in that of the run."""
@@ -61,6 +62,7 @@ def replayed(journal: SessionJournal, record: Record, folder: Place) -> list[Eve
 
 def _rows(table: Place) -> int:
     try:
-        return int(pq.read_metadata(BytesIO(read_bytes(table))).num_rows) if exists(table) else 0
+        data = read_bytes(table)
+        return int(pq.read_metadata(BytesIO(data)).num_rows) if is_whole(data) else 0
     except (pa.ArrowException, FileNotFoundError):
         return 0  # a damaged table proves nothing
