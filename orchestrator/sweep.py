@@ -26,7 +26,7 @@ from orchestrator.sections import (
 )
 from orchestrator.settings_file import load_mapping
 from orchestrator.stage import StageConfig, is_control
-from search_spaces import Config, SpaceError, nearest, shorten, to_yaml
+from search_spaces import Config, SpaceError, nearest, plain, shorten, to_yaml
 from trainables import METRIC_MODES, ModelError, SettingError, TrainConfig, check_model, metric_names
 from trainables.compress import StudentConfig, StudentTask
 from trainables.config import Count, Seed, expand_home
@@ -383,5 +383,5 @@ def _beside(folder: Path, values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def dump_sweep(sweep: Sweep) -> str:
-    """YAML that loads to an equal sweep."""
-    return to_yaml(sweep.model_dump())
+    """YAML that loads to an equal sweep. Raises SpaceError for what is no value, which only a copy can hold."""
+    return to_yaml(plain(sweep.model_dump()))

@@ -55,7 +55,9 @@ def test_the_earlier_run_is_whole_if_the_new_sweep_cannot_be_written(sweep):
     before = contents(made(sweep))
     train = {"loop": "a:b", "arguments": {"k": np.datetime64("2020-01-01")}}
     wrong = sweep.model_copy(update={"train": train, "metric": "loss"})
-    with pytest.raises(SweepError, match="sweep: must hold values that YAML can"):
+    with pytest.raises(
+        SweepError, match=r"sweep: must hold values that YAML can, but: train\.arguments\.k: must be a number"
+    ):
         NewRun(wrong, replace=True)
     assert contents(sweep.folder) == before
 

@@ -1,6 +1,7 @@
 """Constraints: what an expression may say, what it means, and spaces that keep them."""
 
 import copy
+import math
 import pickle
 import sys
 import warnings
@@ -309,3 +310,24 @@ def test_whatever_a_rule_raises_is_told_in_a_line_that_can_be_printed(error, mes
     with pytest.raises(SpaceError, match=message) as caught:
         Space({"a": Int(1, 2)}, [rule]).check()
     str(caught.value).encode()
+
+
+@pytest.mark.parametrize(
+    ("rule", "holds"),
+    [
+        ("clip * 2 > 1", True),
+        ("-clip < 0", True),
+        ("max(clip, 1) == clip", True),
+        ("widths == [16, 32]", True),
+        ("widths != (16, 32)", True),
+        ("widths in [[16], [16, 32]]", True),
+        ("widths == [16, 33]", False),
+    ],
+)
+def test_rules_take_infinities_and_lists(rule, holds):
+    assert Constraint(rule).holds({"clip": math.inf, "widths": [16, 32]}) is holds
+
+
+def test_a_result_that_is_no_number_is_an_error():
+    with pytest.raises(SpaceError, match="raised ArithmeticError: a result is not a number"):
+        Constraint("clip - clip > 0").holds({"clip": math.inf})

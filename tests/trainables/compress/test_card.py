@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -62,3 +64,12 @@ def test_a_card_that_cannot_be_used_says_why(content: str | None, fault: str, tm
     with pytest.raises(ArtefactError, match=fault) as caught:
         read_card(tmp_path)
     assert str(caught.value).startswith(str(tmp_path / "card.json"))
+
+
+def test_a_card_has_text_for_what_json_lacks(tmp_path: Path) -> None:
+    write_card(tmp_path / "card.json", {"model": {"clip": math.inf, "sizes": (1, 2), 0: date(2020, 1, 31)}}, [])
+    assert json.loads((tmp_path / "card.json").read_text())["model"] == {
+        "clip": "inf",
+        "sizes": [1, 2],
+        "0": "2020-01-31",
+    }
