@@ -8,6 +8,7 @@ from typing import Any
 
 from torch import nn
 
+from trainables.compress.card import in_json
 from trainables.compress.deliver import Origin, deliver
 from trainables.compress.plan import CompressPlan, Parent, StudentConfig
 from trainables.compress.row import CompressedModel
@@ -63,7 +64,7 @@ def export_student(
             score(torch_outputs(control, part.inputs), part.targets) for part in (data.validation, data.test)
         )
         row = replace(row, control_val=validation, control_test=test)
-    facts = {"student": student.config.model_dump(), "widths": student.widths, "epochs": student.epochs}
+    facts = {"student": in_json(student.config.model_dump()), "widths": student.widths, "epochs": student.epochs}
     return deliver(row, student.model, data, folder / row.id, _origin(student.parent, facts), int8=int8)
 
 
@@ -104,5 +105,5 @@ def _trained(parent: Parent, data: Dataset, config: StudentConfig, name: str) ->
 
 
 def _origin(parent: Parent, lineage: dict[str, Any]) -> Origin:
-    facts = {"lineage": {"trial": parent.trial, **lineage}, "train": parent.train.model_dump()}
+    facts = {"lineage": {"trial": parent.trial, **lineage}, "train": in_json(parent.train.model_dump())}
     return Origin(facts, parent.train.data.fit)

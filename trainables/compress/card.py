@@ -65,18 +65,18 @@ def write_card(path: Path, facts: Mapping[str, Any], files: Sequence[Path]) -> N
         "versions": {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
         "files": {file.name: {"sha256": _sha256(file), "bytes": file.stat().st_size} for file in files},
     }
-    write_bytes(path, (json.dumps(_in_json(card), indent=2, allow_nan=False) + "\n").encode())
+    write_bytes(path, (json.dumps(card, indent=2, allow_nan=False) + "\n").encode())
 
 
-def _in_json(fact: Any) -> Any:
-    """The fact with text for what JSON lacks: infinities, NaN, dates, and keys that are numbers."""
-    if isinstance(fact, Mapping):
-        return {str(key): _in_json(part) for key, part in fact.items()}
-    if isinstance(fact, list | tuple):
-        return [_in_json(part) for part in fact]
-    if isinstance(fact, date) or (isinstance(fact, float) and not math.isfinite(fact)):
-        return str(fact)
-    return fact
+def in_json(setting: Any) -> Any:
+    """The setting with text for what JSON lacks: infinities, NaN, dates, and keys that are numbers."""
+    if isinstance(setting, Mapping):
+        return {str(key): in_json(part) for key, part in setting.items()}
+    if isinstance(setting, list | tuple):
+        return [in_json(part) for part in setting]
+    if isinstance(setting, date) or (isinstance(setting, float) and not math.isfinite(setting)):
+        return str(setting)
+    return setting
 
 
 def read_card(folder: Path) -> dict[str, Any]:
