@@ -16,6 +16,7 @@ from orchestrator.analysis import front
 from orchestrator.data_fit import check_students
 from orchestrator.errors import SweepError, TimingFailed
 from orchestrator.journal import SessionJournal
+from orchestrator.model_files import fault_of_model, upload_models
 from orchestrator.new_run import write_sweep
 from orchestrator.progress import Progress
 from orchestrator.record import Record, Trial
@@ -47,7 +48,7 @@ from trainables.compress import (
     measure_calls,
     student_row,
 )
-from trainables.storage import Place, absolute, exists, join, local_copy, upload_tree
+from trainables.storage import Place, absolute, exists, join, local_copy
 from trainables.worker import CHECKPOINT, load_best
 
 MODELS = "models"
@@ -124,7 +125,7 @@ def make_models(candidate: Candidate, folder: str, claim: Claim) -> list[dict[st
             model, train = load_best(join(folder, "checkpoints", row.parent, CHECKPOINT))
             made = export_dense(Parent(model, train, row.parent), load_data(train.data), here, int8=candidate.int8)
         claim.check()
-        upload_tree(here, join(folder, MODELS))
+        upload_models(here, join(folder, MODELS))
         return [{**asdict(one), "path": _inside(one.path, here)} for one in made]
 
 
@@ -231,9 +232,14 @@ def _make_models(sweep: Sweep, candidates: list[Candidate], record: Record, fold
 
 
 def _is_made(candidate: Candidate, record: Record, folder: Place) -> bool:
-    """Whether its model is there, or cannot be; one that failed for another reason, or whose files are gone, is not."""
+    """Whether its model is there, or cannot be; not if it failed for another reason, or a file is gone or damaged."""
     row = record.models.get(candidate.row.id)
-    return row is not None and row["status"] != "failed" and (not row.get("path") or exists(join(folder, row["path"])))
+    if row is None or row["status"] == "failed":
+        return False
+    fault = fault_of_model(join(folder, str(Path(row["path"]).parent))) if row.get("path") else ""
+    if fault:
+        record.note(f"{fault}; the model is made again", candidate.row.parent)
+    return not fault
 
 
 def _rows(done: Any, candidate: Candidate) -> list[dict[str, Any]]:

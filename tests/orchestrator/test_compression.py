@@ -8,6 +8,7 @@ import pytest
 from orchestrator import SearchConfig, StageConfig, SweepError, compress, compress_run, open_run, resume, run
 from orchestrator.compression import FRONT
 from orchestrator.journal import Journal
+from orchestrator.model_files import fault_of_model
 from orchestrator.record import Record
 from orchestrator.run_folder import write_sweep
 from orchestrator.sweep import make_sweep
@@ -121,20 +122,34 @@ def test_a_damaged_parent_costs_its_own_models_only(again):
     assert all("is not a whole checkpoint" in reason for reason in broken["reason"])
 
 
-def test_files_of_models_that_are_gone_are_made_again_and_damaged_ones_cost_their_own_model_only(again):
+def test_files_of_models_that_are_gone_or_damaged_are_made_again(again):
     plan = {"name": "half", "best": 2, "keep_macs": [], "epochs": 1, "int8": False}
     first = compress_run(again.folder, StageConfig.model_validate(plan), quiet=True).models()
-    shutil.rmtree((again.folder / first["path"][0]).parent)
-    (again.folder / first["path"][1]).write_bytes(b"damaged")
+    places = [again.folder / path for path in first["path"]]
+    shutil.rmtree(places[0].parent)
+    whole = places[1].read_bytes()
+    places[1].write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    result = compress_run(again.folder, StageConfig.model_validate(plan), quiet=True)
+    assert [fault_of_model(place.parent) for place in places] == ["", ""]
+    assert list(result.models()["status"]) == ["ok", "ok"]
+    told = [note for note in result.record().notes if "made again" in note]
+    assert len(told) == 2
+
+
+def test_damaged_files_of_models_cost_their_own_model_only(again):
+    plan = {"name": "half", "best": 2, "keep_macs": [], "epochs": 1, "int8": False}
+    first = compress_run(again.folder, StageConfig.model_validate(plan), quiet=True).models().set_index("parent")
+    best, other = again.best(2)["trial"]
+    (again.folder / first.loc[other, "path"]).write_bytes(b"damaged")
     more = {"name": "more", "best": 1, "keep_macs": [0.5], "epochs": 1, "int8": False, "max_latency_ms": 1000.0}
     result = compress_run(again.folder, StageConfig.model_validate(more), quiet=True)
-    models = result.models()
-    made = first["parent"][0] == result.best()["trial"].iloc[0]
-    assert (again.folder / first["path"][0]).exists() == made
-    assert models["status"][1] == "rejected"
-    assert "model.onnx cannot be loaded" in models["reason"][1]
-    assert models["status"][2] == "ok"
-    assert models["latency_1_median_ms"].notna()[2]
+    models = result.models().set_index("id")
+    damaged = models[models["parent"] == other].iloc[0]
+    assert damaged["status"] == "rejected"
+    assert "model.onnx cannot be loaded" in damaged["reason"]
+    student = models[(models["parent"] == best) & (models["student"] != "")].iloc[0]
+    assert student["status"] == "ok"
+    assert student["latency_1_median_ms"] > 0
     assert list(result.stages()) == ["more"]
     assert result.pick() is None
     assert result.pick("more").meets
