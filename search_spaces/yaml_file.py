@@ -52,7 +52,10 @@ def _in_words(error: yaml.YAMLError) -> str:
 
 def to_yaml(values: Any) -> str:
     """Text from which `read_yaml` makes equal values, keys in the order given."""
-    return yaml.dump(values, Dumper=_StrictDumper, sort_keys=False, allow_unicode=True)
+    try:
+        return yaml.dump(values, Dumper=_StrictDumper, sort_keys=False, allow_unicode=True)
+    except yaml.representer.RepresenterError as error:
+        raise SpaceError(f"cannot be written as YAML: {shorten(error.args[-1])}") from None
 
 
 class _StrictLoader(yaml.SafeLoader):

@@ -57,7 +57,7 @@ class Measurement:
     def __init__(
         self, outputs_of: Callable[[Tensor], Tensor | None], split: Split, group: Group, *, unit: float = 1.0
     ) -> None:
-        self._outputs_of, self._split, self._group, self._unit = outputs_of, split, group, unit
+        self._outputs_of, self.split, self._group, self._unit = outputs_of, split, group, unit
         self._mine = group.share(len(split))
         rows = self._mine.stop - self._mine.start
         self.sizes = [_BATCH] * (rows // _BATCH) + ([rows % _BATCH] if rows % _BATCH or not rows else [])
@@ -74,7 +74,7 @@ class Measurement:
         for size in self.sizes:
             call(self._next, size)
         first, second, third = all_sum(self._totals, self._group).tolist()
-        n = len(self._split)
+        n = len(self.split)
         if not self._values:
             return Evaluation(first / n, accuracy=second / n)
         # The validation targets do not vary where all are the same: nothing is explained then.
@@ -84,7 +84,7 @@ class Measurement:
     @torch.no_grad()  # not inference mode: a module may keep what it makes here for training
     def _next(self, size: int) -> None:
         """Adds the sums of so many rows, all of it on the device."""
-        part = self._split.rows(self._place, size)
+        part = self.split.rows(self._place, size)
         outputs = self._outputs_of(as_floats(part.inputs))
         if outputs is not None:
             self._totals += self._sums(outputs, part.targets)

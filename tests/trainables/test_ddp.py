@@ -117,7 +117,7 @@ def test_every_rank_learns_of_a_divergence_at_the_same_step(ranks: tuple[Results
 
 def test_every_rank_refuses_a_checkpoint_that_is_damaged_for_the_first(ranks: tuple[Results, Results]) -> None:
     for results in ranks:
-        assert "seen-by-rank-0/last.pt is not a whole checkpoint" in results["damaged"]["error"]
+        assert "seen-by-rank-0/previous.pt is not a whole checkpoint" in results["damaged"]["error"]
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 8])

@@ -79,7 +79,7 @@ def test_training_uses_the_file_s_own_pages(archive: Path) -> None:
     data = load(archive)
     (file,) = files()
     trainer = Trainer(TrainConfig.of({"model": {"name": "mlp"}, "epochs": 1}), data)
-    for tensor in (data.train.inputs, data.train.targets, trainer.validation.inputs):
+    for tensor in (data.train.inputs, data.train.targets, trainer.validation.split.inputs):
         assert is_mapped(tensor, file)
 
 

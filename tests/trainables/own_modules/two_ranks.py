@@ -19,7 +19,8 @@ def run(rank: int, folder: Path, trials: dict[str, dict[str, Any]]) -> None:
     leave(worker, trials["whole recipe"], str(folder / "left"))
     results["checkpoint lost"] = interrupted(worker, trials["dropout"], None, known=1)
     if rank == 0:
-        (own_folder / "last.pt").write_bytes(b"damaged")
+        for checkpoint in own_folder.glob("*.pt"):
+            checkpoint.write_bytes(b"damaged")
     results["damaged"] = refused(worker, trials["dropout"], str(own_folder))
     torch.save(results, folder / f"rank-{rank}.pt")
     leave_group()
