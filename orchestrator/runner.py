@@ -74,8 +74,7 @@ def resume(path: Place, changes: Mapping[str, Any] | None = None, *, quiet: bool
     with RunLock(before.folder) as lock, connected():
         slots(sweep.workers)
         _check_same(before)
-        write_bytes(join(before.folder, SWEEP), text)
-        return _work(sweep, before.folder, lock, quiet)
+        return _work(sweep, before.folder, lock, quiet, text=text)
 
 
 def compress_run(path: Place, stage: StageConfig | None = None, *, quiet: bool = False) -> Run:
@@ -110,12 +109,19 @@ def _check_same(before: Run) -> None:
         raise SweepError(f"{before.folder}: must stay as it was when it was opened, but another process has changed it")
 
 
-def _work(sweep: Sweep, folder: Place, lock: RunLock, quiet: bool, *, searches: bool = True) -> Run:
-    """A session on a run whose lock is held: from what its journal says to the end of the run."""
+def _work(
+    sweep: Sweep, folder: Place, lock: RunLock, quiet: bool, *, searches: bool = True, text: bytes | None = None
+) -> Run:
+    """A session on a run whose lock is held: from what its journal says to the end of the run.
+
+    text: of the sweep, to be written once the journal has been read.
+    """
     journal = SessionJournal(join(folder, JOURNAL), lock.check)
     record = Record(sweep.metric, sweep.sign, journal)
     try:
         events = replayed(journal, record, folder)
+        if text is not None:
+            write_bytes(join(folder, SWEEP), text)
         for note in () if quiet else record.notes:
             print(f"halving: {note}", file=sys.stderr)
         with StopRequest() as request:
