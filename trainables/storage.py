@@ -206,12 +206,6 @@ def delete_tree(folder: Place, *, keep: Collection[str] = ()) -> None:
         _ask(folder, lambda system, key, request: _delete_remote(system, key, keep, request))
 
 
-def upload_tree(folder: Path, place: Place) -> None:
-    """Copies every file of a local folder to a place, each whole or not at all."""
-    for name in list_files(folder):
-        write_bytes(join(place, name), (folder / name).read_bytes())
-
-
 def download_tree(place: Place, folder: Path) -> None:
     """Copies every file of a place to a local folder, each whole or not at all."""
     for name in list_files(place):

@@ -19,7 +19,6 @@ from trainables.storage import (
     local_path,
     modified,
     read_bytes,
-    upload_tree,
     write_bytes,
 )
 
@@ -93,11 +92,10 @@ def test_deletes_a_folder_that_is_a_link_as_a_link(tmp_path):
     assert not (tmp_path / "run").is_symlink()
 
 
-def test_a_tree_goes_there_and_back(folder, tmp_path):
+def test_a_tree_is_copied_to_a_folder(folder, tmp_path):
     files = {"model.onnx": b"1", "0001/card.json": b"{}"}
     for name, data in files.items():
-        write_bytes(tmp_path / "out" / name, data)
-    upload_tree(tmp_path / "out", join(folder, "models"))
+        write_bytes(join(folder, "models", name), data)
     download_tree(join(folder, "models"), tmp_path / "back")
     assert {name: (tmp_path / "back" / name).read_bytes() for name in list_files(tmp_path / "back")} == files
 
