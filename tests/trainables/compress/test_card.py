@@ -31,9 +31,10 @@ def test_the_card_holds_facts_versions_and_checksums(file: Path) -> None:
     check_file(file, card)
 
 
-def test_a_card_that_is_no_json_leaves_nothing(tmp_path: Path) -> None:
-    with pytest.raises(TypeError, match="JSON"):
-        write_card(tmp_path / "card.json", {"loss": object()}, [])
+@pytest.mark.parametrize("figure", [float("nan"), object()])
+def test_a_card_that_is_no_json_leaves_nothing(tmp_path: Path, figure: object) -> None:
+    with pytest.raises((TypeError, ValueError), match="JSON"):
+        write_card(tmp_path / "card.json", {"loss": figure}, [])
     assert list(tmp_path.iterdir()) == []
 
 
