@@ -21,8 +21,9 @@ help:  ## list the targets
 demo: $(STAMP)  ## search, compress and report on a small data set: halving run examples/digits.yaml --replace
 	@$(BIN)/halving run examples/digits.yaml --replace
 
-test: $(STAMP)  ## run the tests
-	@$(BIN)/python -m pytest -q
+test: $(STAMP)  ## run the tests: those without Ray side by side, then those on Ray
+	@$(BIN)/python -m pytest -q -m "not ray" -n 2 --dist loadfile
+	@$(BIN)/python -m pytest -q -m ray
 
 faults: $(STAMP)  ## kill drivers, ranks and nodes many times: the long form of tests/faults
 	@$(BIN)/python -m pytest -q tests/faults tests/benchmarks --slow --kills 30 --timeout 3600
