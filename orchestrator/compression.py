@@ -144,12 +144,13 @@ def latencies(places: list[str], input_shape: tuple[int, ...]) -> tuple[list[Lat
 
 
 def _check_parents(parents: list[str], record: Record, folder: Place) -> None:
-    """Raises SweepError if a parent has no sound checkpoint; one that is older than the last is noted."""
+    """Raises SweepError if a parent has no checkpoint. One that is damaged, or older than the last, is noted."""
     for number, trial in enumerate(parents):
         try:
             saved, note = load_last(join(folder, CHECKPOINTS, trial, CHECKPOINT))
         except CheckpointError as error:
-            raise SweepError(f"compress.best: must be of sound checkpoints, but {error}") from None
+            record.note(f"{error}; models of this trial are rejected", trial)
+            continue
         if saved is None:
             rule = f"may be up to {number}, since of trial {trial} there is no checkpoint in {folder}"
             raise SweepError(f"compress.best: {rule}; keep_checkpoints keeps more, but got {len(parents)}")
