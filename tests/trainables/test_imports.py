@@ -39,7 +39,7 @@ def test_folders_are_looked_up_once_and_last(folder: Path) -> None:
         ("sys.py", "sys:train", r"{folder}/sys\.py is hidden by Python itself: rename it"),
         ("torch/__init__.py", "torch:train", r"{folder}/torch/__init__\.py is hidden by .*torch/__init__\.py"),
         ("my_loop.py", "my_lop:train", r"No module named 'my_lop'; did you mean 'my_loop'\?; looked in .*{folder}"),
-        ("my_loop.py", "my_loop.part:train", r"'my_loop' is not a package; looked in .*{folder}"),
+        ("one_module.py", "one_module.part:train", r"'one_module' is not a package; looked in .*{folder}"),
     ],
 )
 def test_a_module_that_is_not_the_users_is_refused(folder: Path, file: str, name: str, message: str) -> None:
