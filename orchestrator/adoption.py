@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from orchestrator.errors import SweepError
 from orchestrator.journal import SessionJournal
+from orchestrator.layout import CHECKPOINTS, JOURNAL
 from orchestrator.lock import RunLock
 from orchestrator.new_run import NewRun, sweep_text
 from orchestrator.record import Record
@@ -18,7 +19,6 @@ from orchestrator.runner import check, compress_run
 from orchestrator.signals import Halt
 from orchestrator.stage import StageConfig
 from orchestrator.sweep import Sweep, make_sweep
-from orchestrator.whole import CHECKPOINTS, JOURNAL
 from trainables import (
     Dataset,
     EpochMetrics,

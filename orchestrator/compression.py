@@ -16,6 +16,7 @@ from orchestrator.analysis import front
 from orchestrator.data_fit import check_students
 from orchestrator.errors import SweepError, TimingFailed
 from orchestrator.journal import SessionJournal
+from orchestrator.layout import CHECKPOINTS, JOURNAL
 from orchestrator.model_files import fault_of_model, upload_models
 from orchestrator.new_run import write_sweep
 from orchestrator.progress import Progress
@@ -28,7 +29,7 @@ from orchestrator.stage import StageConfig, is_control
 from orchestrator.students import chosen, control_of, student_searcher, student_sweep
 from orchestrator.sweep import Sweep
 from orchestrator.tables import models_table, write_tables
-from orchestrator.whole import CHECKPOINTS, JOURNAL, replayed
+from orchestrator.whole import replayed
 from search_spaces import same, shorten
 from trainables import Dataset, load_data
 from trainables.checkpoint import CheckpointError, load_last
@@ -122,7 +123,7 @@ def make_models(candidate: Candidate, folder: str, claim: Claim) -> list[dict[st
             data = load_data(student.parent.train.data)
             made = export_student(student, data, here, control, int8=candidate.int8)
         else:
-            model, train = load_best(join(folder, "checkpoints", row.parent, CHECKPOINT))
+            model, train = load_best(join(folder, CHECKPOINTS, row.parent, CHECKPOINT))
             made = export_dense(Parent(model, train, row.parent), load_data(train.data), here, int8=candidate.int8)
         claim.check()
         upload_models(here, join(folder, MODELS))
@@ -202,7 +203,7 @@ def _candidates(parents: list[str], stage: StageConfig, students: Sweep, made: R
         yield Candidate(row, stage.int8)
     for student in chosen(made, stage):
         control = control_of(made, student)
-        places = [str(absolute(join(students.folder, "checkpoints", one.id))) for one in (student, control) if one]
+        places = [str(absolute(join(students.folder, CHECKPOINTS, one.id))) for one in (student, control) if one]
         yield Candidate(_row(students, stage, student), stage.int8, *places)
 
 

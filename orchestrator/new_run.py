@@ -10,6 +10,7 @@ from contextlib import suppress
 from typing import Any, Self
 
 from orchestrator.errors import SweepError
+from orchestrator.layout import JOURNAL, SWEEP
 from orchestrator.lock import LOCK
 from orchestrator.sweep import Sweep, dump_sweep
 from trainables.storage import (
@@ -25,7 +26,6 @@ from trainables.storage import (
     write_bytes,
 )
 
-SWEEP = "sweep.yaml"
 REPLACING = "sweep.yaml.new"
 """The sweep of a run that takes the place of an earlier one, while that is deleted."""
 _PREPARED = re.compile(r"sweep\.yaml\.[0-9a-f]{32}")
@@ -112,7 +112,7 @@ def check_new(sweep: Sweep, replace: bool) -> dict[str, Any]:
                 f"name: a run named {sweep.name!r} already exists in {sweep.storage}: choose another name, pass "
                 f"--replace, or continue it with: halving resume {shlex.quote(str(folder))}"
             )
-        return {"inside": inside, "journal": modified(join(folder, "journal"))}
+        return {"inside": inside, "journal": modified(join(folder, JOURNAL))}
     except OSError as error:
         raise unusable(folder, error) from None
 

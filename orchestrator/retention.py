@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 
 from orchestrator.events import Event
+from orchestrator.layout import CHECKPOINTS
 from orchestrator.record import Record
 from trainables.storage import Place, delete_file, delete_tree, join, list_files
 
@@ -17,7 +18,7 @@ class Retention:
     """
 
     def __init__(self, record: Record, folder: Place, keep: int) -> None:
-        self._record, self._folder, self._keep = record, join(folder, "checkpoints"), keep
+        self._record, self._folder, self._keep = record, join(folder, CHECKPOINTS), keep
         self._kept: set[str] = set()
 
     def clear(self) -> None:

@@ -15,16 +15,15 @@ from orchestrator.at_work import is_at_work
 from orchestrator.errors import SweepError
 from orchestrator.events import Event
 from orchestrator.journal import Journal
-from orchestrator.lock import RunLock
-from orchestrator.new_run import SWEEP, NewRun, is_being_replaced
-from orchestrator.new_run import write_sweep as write_sweep
+from orchestrator.layout import CHECKPOINTS, JOURNAL, SWEEP
+from orchestrator.new_run import is_being_replaced
 from orchestrator.picking import Pick, pick
 from orchestrator.record import Record
 from orchestrator.stage import StageConfig, load_stage
 from orchestrator.sweep import Sweep, load_sweep
 from orchestrator.time_spent import union
 from orchestrator.trial_log import read_log
-from orchestrator.whole import JOURNAL, Parts
+from orchestrator.whole import Parts
 from search_spaces import to_yaml
 from trainables.checkpoint import load_checkpoint
 from trainables.loop.trial import BEST, CHECKPOINT
@@ -85,7 +84,7 @@ class Run:
 
         Read as data, never as code. Raises SweepError if there is none; only `keep_checkpoints` of the best are kept.
         """
-        folder = join(self.folder, "checkpoints", trial.zfill(4))
+        folder = join(self.folder, CHECKPOINTS, trial.zfill(4))
         place = join(folder, CHECKPOINT if last or not exists(join(folder, BEST)) else BEST)
         if not self.sweep.has_own_loop or not exists(place):
             raise SweepError(
@@ -208,16 +207,6 @@ def _sweep_of_journal(folder: Place) -> Sweep:
         copy = Path(scratch, SWEEP)
         copy.write_text(values[-1], encoding="utf-8")
         return load_sweep(copy, written=True)
-
-
-def make_folder(sweep: Sweep) -> None:
-    """The run's folder with its sweep and nothing else. An earlier run in it is deleted, unless a process works on it.
-
-    Raises:
-        SweepError: the folder cannot be written, or is at work.
-    """
-    with NewRun(sweep, replace=True) as new, RunLock(sweep.folder):
-        new.begin()
 
 
 def write_plan(stage: StageConfig, folder: Place) -> None:

@@ -14,8 +14,9 @@ from orchestrator.compression import check_stage, compress_best
 from orchestrator.data_fit import check_data
 from orchestrator.errors import LockLost, StoreFailed, SweepError, unfinished
 from orchestrator.journal import SessionJournal
+from orchestrator.layout import JOURNAL, SWEEP
 from orchestrator.lock import RunLock
-from orchestrator.new_run import SWEEP, NewRun, sweep_text
+from orchestrator.new_run import NewRun, sweep_text
 from orchestrator.record import Record
 from orchestrator.run_folder import Run, open_run
 from orchestrator.search import Session, end_session, search
@@ -25,7 +26,7 @@ from orchestrator.sweep import Sweep
 from orchestrator.tables import write_tables
 from orchestrator.user_code import UserCode
 from orchestrator.warm_start import earlier_observations
-from orchestrator.whole import JOURNAL, replayed
+from orchestrator.whole import replayed
 from trainables.patience import hurry
 from trainables.storage import Place, join, write_bytes
 

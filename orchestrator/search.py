@@ -17,6 +17,7 @@ from orchestrator.carry_over import CarriedOver, carry_over
 from orchestrator.cluster import slots
 from orchestrator.events import Event
 from orchestrator.extension import how_to_extend, what_ended
+from orchestrator.layout import CHECKPOINTS
 from orchestrator.lock import RunLock
 from orchestrator.new_run import sweep_text
 from orchestrator.progress import Progress
@@ -143,7 +144,7 @@ def _job(sweep: Sweep, trial: Trial, folder: Place, rungs: Sequence[int], sessio
     """What the process of a trial needs to know; see TorchTrial."""
     start = {
         "config": encode(sweep.trial_config(trial.config, trial.repeat).model_dump()),
-        "folder": str(absolute(join(folder, "checkpoints", trial.id))),
+        "folder": str(absolute(join(folder, CHECKPOINTS, trial.id))),
         "known_epochs": len(trial.epochs),
         "claim": asdict(session.lock.claim),
         "save_at": list(rungs),

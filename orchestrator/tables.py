@@ -11,6 +11,7 @@ import pandas as pd
 
 from orchestrator.columns import OFF, PREFIX, parquet_bytes, value_column
 from orchestrator.events import Epoch
+from orchestrator.layout import CHECKPOINTS
 from orchestrator.record import Record, Trial
 from search_spaces import Choice, Domain, Grid, as_python
 from trainables import metric_names
@@ -34,7 +35,6 @@ AFTER = (
 )
 """The columns of a trial round those of its metrics, which a loop of the user's own names."""
 
-_CHECKPOINTS = "checkpoints"
 """The folder of a run in which each trial may have one."""
 _BITS = 63
 """Of the whole numbers that a column holds."""
@@ -53,7 +53,7 @@ def trials_table(record: Record, folder: Place | None = None) -> pd.DataFrame:
     name of another column has the column `metric.NAME`.
     """
     metrics = _metrics(record)
-    kept = set(list_files(join(folder, _CHECKPOINTS))) if folder is not None else set()
+    kept = set(list_files(join(folder, CHECKPOINTS))) if folder is not None else set()
     rows = [_trial_row(record, trial, metrics, kept) for trial in record.trials.values()]
     table = _frame(rows, (*BEFORE, *metrics, *AFTER), metrics)
     configs = [trial.config for trial in record.trials.values()]
@@ -132,7 +132,7 @@ def _trial_row(record: Record, trial: Trial, metrics: Iterable[str], kept: Colle
         "faults": len(trial.faults),
         "error": trial.error,
         **{name: _moment(getattr(trial, name)) for name in ("proposed", "started", "ended")},
-        "checkpoint": f"{_CHECKPOINTS}/{checkpoint}" if checkpoint in kept else None,
+        "checkpoint": f"{CHECKPOINTS}/{checkpoint}" if checkpoint in kept else None,
     }
 
 

@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from orchestrator.columns import PREFIX, configurations, is_off, read_table, value_columns
 from orchestrator.errors import SweepError
+from orchestrator.layout import SWEEP, TRIALS
 from orchestrator.record import Record
 from orchestrator.repeats import average
 from orchestrator.run_folder import open_run
@@ -42,7 +43,7 @@ def earlier_observations(places: Sequence[str], sweep: Sweep, tell: Tell = lambd
     for place in places:
         where = f"search.warm_start: {place}"
         try:
-            shown = list(_of_run(place, sweep) if Path(place, "sweep.yaml").is_file() else _of_table(place, sweep))
+            shown = list(_of_run(place, sweep) if Path(place, SWEEP).is_file() else _of_table(place, sweep))
         except FileNotFoundError:
             rule = "must be the folder of a run or a table of trials in Parquet"
             raise SweepError(f"{where}: {rule}, but there is none") from None
@@ -99,7 +100,7 @@ def fixed_values(sweep: Sweep) -> Config:
 def _of_table(place: str, sweep: Sweep) -> Iterator[Observation]:
     """From `trials.parquet` or a table of its kind: the metric, `config.*`, and as far as there are trial, status,
     epochs and seconds. The rows of one configuration are its repeats, and one observation."""
-    path = Path(place, "trials.parquet") if Path(place).is_dir() else Path(place)
+    path = Path(place, TRIALS) if Path(place).is_dir() else Path(place)
     trials = read_table(path)
     names = value_columns(trials)
     metric = column(sweep.metric)

@@ -12,14 +12,10 @@ import pyarrow.parquet as pq
 from orchestrator.errors import SweepError
 from orchestrator.events import Event
 from orchestrator.journal import SessionJournal
+from orchestrator.layout import CHECKPOINTS, JOURNAL, TRIALS
 from orchestrator.record import Record
 from orchestrator.table_sums import is_whole
 from trainables.storage import Place, children, join, read_bytes
-
-JOURNAL = "journal"
-"""The folder of a run's journal in that of the run."""
-TABLE = "trials.parquet"
-CHECKPOINTS = "checkpoints"
 
 
 @dataclass(frozen=True)
@@ -33,12 +29,12 @@ class Parts:
     @classmethod
     def of(cls, folder: Place) -> Self:
         """Look before the journal is read: a run at work only adds to it."""
-        return cls(folder, _rows(join(folder, TABLE)), tuple(children(join(folder, CHECKPOINTS))))
+        return cls(folder, _rows(join(folder, TRIALS)), tuple(children(join(folder, CHECKPOINTS))))
 
     def check(self, record: Record) -> None:
         """Raises SweepError if they tell of trials that the record does not have, with how to go on."""
         known, unknown = len(record.trials), [name for name in self.trained if name not in record.trials]
-        there = [f"{TABLE} has {self.rows} trials"] if self.rows > known else []
+        there = [f"{TRIALS} has {self.rows} trials"] if self.rows > known else []
         there += [f"{CHECKPOINTS} has {', '.join(unknown[:3])}{', ...' if unknown[3:] else ''}"] if unknown else []
         if there:
             holds = f"holds {known} trials" if known else "is missing or empty"

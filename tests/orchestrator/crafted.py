@@ -9,10 +9,10 @@ from typing import Any
 
 from orchestrator.journal import Journal
 from orchestrator.record import Record
-from orchestrator.run_folder import make_folder
 from orchestrator.scheduling import Asha
 from orchestrator.searchers import GridSearcher
 from orchestrator.sweep import Sweep, make_sweep
+from tests.orchestrator.folders import make_folder
 
 PHASES = ("data", "build", "train", "evaluate", "checkpoint")
 

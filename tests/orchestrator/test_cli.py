@@ -21,10 +21,10 @@ from orchestrator import run
 from orchestrator.cli import app
 from orchestrator.journal import Journal
 from orchestrator.record import Record
-from orchestrator.run_folder import make_folder
 from orchestrator.searchers.random import RandomSearcher
 from orchestrator.simulation.waiting import Waiting
 from orchestrator.trial_log import TrialLog, log_place
+from tests.orchestrator.folders import make_folder
 
 GOOD = {
     "name": "bad",

@@ -9,8 +9,8 @@ from orchestrator import SearchConfig, StageConfig, SweepError, compress, compre
 from orchestrator.compression import FRONT
 from orchestrator.journal import Journal
 from orchestrator.model_files import fault_of_model
+from orchestrator.new_run import write_sweep
 from orchestrator.record import Record
-from orchestrator.run_folder import write_sweep
 from orchestrator.sweep import make_sweep
 from search_spaces import Space
 from trainables import ModelConfig, TrainConfig, Trainer, evaluate, load_data

@@ -8,9 +8,9 @@ import pytest
 from orchestrator.errors import SweepError
 from orchestrator.journal import Journal
 from orchestrator.record import Record
-from orchestrator.run_folder import make_folder
 from orchestrator.simulation.curve_files import load_curves
 from search_spaces import Choice, Grid, LogUniform, Space, Uniform
+from tests.orchestrator.folders import make_folder
 
 GOOD = pd.DataFrame(
     {

@@ -13,11 +13,12 @@ from orchestrator.journal import Journal
 from orchestrator.lock import RunLock
 from orchestrator.new_run import write_sweep
 from orchestrator.record import Record
-from orchestrator.run_folder import make_folder, open_run
+from orchestrator.run_folder import open_run
 from orchestrator.show import show
 from orchestrator.sweep import make_sweep
 from orchestrator.tables import write_tables
 from orchestrator.warm_start import earlier_observations
+from tests.orchestrator.folders import make_folder
 
 
 def reported(number, value):

@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.journal import Journal
+from orchestrator.new_run import write_sweep
 from orchestrator.record import Record
-from orchestrator.run_folder import Run, write_sweep
+from orchestrator.run_folder import Run
 from orchestrator.show import show
 from orchestrator.simulation.curve_files import load_curves
 from orchestrator.tables import AFTER, BEFORE, epochs_table, trials_table, write_tables

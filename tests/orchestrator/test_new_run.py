@@ -9,13 +9,14 @@ import pytest
 from orchestrator.errors import SweepError
 from orchestrator.journal import Journal
 from orchestrator.lock import LOCK, RunLock
-from orchestrator.new_run import REPLACING, NewRun, sweep_text
+from orchestrator.new_run import REPLACING, NewRun, sweep_text, write_sweep
 from orchestrator.record import Record
-from orchestrator.run_folder import make_folder, open_run, write_sweep
+from orchestrator.run_folder import open_run
 from orchestrator.runner import resume
 from orchestrator.runner import run as run_sweep
 from orchestrator.show import show
 from orchestrator.tables import write_tables
+from tests.orchestrator.folders import make_folder
 from trainables.storage import children, delete_file, delete_tree, join, list_files, read_bytes, write_bytes
 
 

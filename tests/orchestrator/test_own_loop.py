@@ -8,9 +8,9 @@ import pytest
 
 from orchestrator import SweepError, resume, run
 from orchestrator.columns import read_table
-from orchestrator.run_folder import make_folder
 from orchestrator.simulation.curve_files import load_curves
 from tests.any_value import identical
+from tests.orchestrator.folders import make_folder
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("ray_session")]
 

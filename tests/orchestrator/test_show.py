@@ -5,14 +5,16 @@ from __future__ import annotations
 import pytest
 
 from orchestrator.journal import Journal
+from orchestrator.new_run import write_sweep
 from orchestrator.picking import pick
 from orchestrator.record import Record
-from orchestrator.run_folder import make_folder, open_run, write_plan, write_sweep
+from orchestrator.run_folder import open_run, write_plan
 from orchestrator.searchers import GridSearcher
 from orchestrator.show import show
 from orchestrator.stage import StageConfig
 from orchestrator.students import student_sweep
 from orchestrator.trial_log import TrialLog, log_place
+from tests.orchestrator.folders import make_folder
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from orchestrator import SweepError, open_run, resume, run, runner
 from orchestrator.errors import LockLost, StoreFailed
 from orchestrator.journal import Journal
 from orchestrator.lock import LOCK, RunLock
-from orchestrator.run_folder import make_folder
+from tests.orchestrator.folders import make_folder
 from trainables import load_checkpoint
 from trainables.storage import children, delete_tree, exists, join, list_files, read_bytes
 

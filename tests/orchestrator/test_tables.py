@@ -5,8 +5,9 @@ import pytest
 
 from orchestrator.journal import Journal
 from orchestrator.record import Record
-from orchestrator.run_folder import make_folder, open_run
+from orchestrator.run_folder import open_run
 from orchestrator.tables import trials_table, write_tables
+from tests.orchestrator.folders import make_folder
 from trainables.storage import delete_tree
 
 SECONDS = 1790000020.478

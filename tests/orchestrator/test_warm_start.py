@@ -8,10 +8,10 @@ import pytest
 from orchestrator.errors import SweepError
 from orchestrator.journal import Journal
 from orchestrator.record import Record
-from orchestrator.run_folder import make_folder
 from orchestrator.searchers.fidelity import losses_at
 from orchestrator.tables import write_tables
 from orchestrator.warm_start import earlier_observations
+from tests.orchestrator.folders import make_folder
 
 
 @pytest.fixture
